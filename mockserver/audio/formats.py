@@ -33,9 +33,9 @@ class EncodedAudio:
 
     __slots__ = ("_base64", "data")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, base64: bytes | None = None) -> None:
         self.data = data
-        self._base64: bytes | None = None
+        self._base64 = base64
 
     @property
     def base64(self) -> bytes:

@@ -32,7 +32,8 @@ class Ledger:
         self.transcribed_s: dict[str, Fraction] = {}
         """By transcription model, where seconds are billed."""
         self._samples_in: Counter[int] = Counter()
-        self._samples_out: Counter[int] = Counter()
+        self.samples_out: Counter[int] = Counter()
+        """Samples of audio that went out, by their rate in Hz."""
 
     def heard(self, samples: int, rate: int) -> None:
         """Audio came in: `samples` at `rate` Hz."""
@@ -40,7 +41,7 @@ class Ledger:
 
     def spoke(self, samples: int, rate: int) -> None:
         """Audio went out: `samples` at `rate` Hz."""
-        self._samples_out[rate] += samples
+        self.samples_out[rate] += samples
 
     def used(self, model: str, tokens: Tokens) -> None:
         """A model read and wrote `tokens`."""
@@ -68,7 +69,7 @@ class Ledger:
     @property
     def spoken_s(self) -> Ratio:
         """The same as a ratio."""
-        return total(_seconds(self._samples_out))
+        return total(_seconds(self.samples_out))
 
     @property
     def telephony_s(self) -> Fraction:
@@ -88,7 +89,7 @@ class Ledger:
         """The same as a ratio. Raises UnknownPrice."""
         parts: list[Ratio] = []
         if self.prices.per_audio_minute:
-            seconds = total(_seconds(self._samples_in) + _seconds(self._samples_out))
+            seconds = total(_seconds(self._samples_in) + _seconds(self.samples_out))
             if seconds[0]:
                 parts.append(product(seconds, _each_minute(self.prices.minute(self.model))))
         if self.text_items and self.prices.per_text_item:

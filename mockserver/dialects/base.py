@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from mockserver.audio.vad.detector import TurnSettings
 from mockserver.billing.ledger import Ledger
+from mockserver.dialects.templates import Blanks, Template
 from mockserver.protocol.commands import ON_TRACKS, Command, Settings
+from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import Fact, Response, ResponseEnded, TranscriptCompleted
 from mockserver.protocol.ids import Ids
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PacingPlan, Rhythm
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Frame, Sound
+from replay.cassette.frames import Frame, Passage, Sound
 from replay.values import value
 
 
@@ -226,3 +228,22 @@ class Dialect(Protocol):
 
     def render(self, fact: Fact, at: float) -> Iterator[Frame | Sound]:
         """A fact as frames, in the service's order. `at` is seconds since the connection opened."""
+
+
+class Templated(Protocol):
+    """What a dialect has besides if messages of the assistant can be rendered once, as templates."""
+
+    def blank(self) -> tuple[Dialect, Blanks]:
+        """The service with blanks in place of what differs from message to message: what it renders at second 0 is a
+        template."""
+
+    def fits(self, previous: str | None) -> bool:
+        """Whether a message behind the item of that id may be made from a template; otherwise it is rendered."""
+
+    def filled(self, template: Template, response: Response, item: Item, at: float, latency_s: float) -> Passage:
+        """A template as this message, as `render` would give it. `latency_s` is that of the response's first audio."""
+
+
+def templated(dialect: Dialect) -> Templated | None:
+    """The dialect, if its own class makes templates. A class derived from it may render what a template has not."""
+    return cast(Templated, dialect) if "blank" in vars(type(dialect)) else None

@@ -350,6 +350,8 @@ class Server:
                 service.clock.unix(),
             )
         peer = service.peer(served, target)
+        if served.session is not None:
+            served.session.joins = peer is served.peer  # neither faults nor checks look at single frames
         connection = Connection(peer, socket, transport, service.clock, log, service.requests)
         service.open_sessions[log.id] = OpenSession(team, served.session, connection, target, asyncio.current_task())
         if (ping_s := served.dialect.traits.ping_s) is not None:

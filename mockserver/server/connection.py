@@ -20,7 +20,19 @@ from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.pump import Pump, TrafficLog
 from mockserver.server.requests import RequestRunner
 from mockserver.server.websocket import ClientFrames, Closing, Ping, WebSocket
-from replay.cassette.frames import Binary, Close, Outgoing, Reset, Sound, Text, may_be_sent
+from replay.cassette.frames import (
+    BINARY,
+    TEXT,
+    Binary,
+    Close,
+    Outgoing,
+    Passage,
+    Reset,
+    Sound,
+    Text,
+    header,
+    may_be_sent,
+)
 from replay.outlets import logger
 
 HIGH_WATER = 256 << 10
@@ -40,19 +52,10 @@ READ_AHEAD = 256 << 10
 FLOOD = 10_000
 """Messages within a second from which a line is logged. They are served, but no microphone sends that many."""
 
-TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
+_CLOSE, _PING, _PONG = 0x88, 0x89, 0x8A
 _PAYLOAD = b"mock"
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _LOG = logger(__name__)
-
-
-def header(opcode: int, length: int) -> bytes:
-    """The head of an unmasked, unfragmented frame (RFC 6455 section 5.2). `opcode` includes the FIN bit."""
-    if length < 126:
-        return bytes((opcode, length))
-    if length < 1 << 16:
-        return struct.pack(">BBH", opcode, 126, length)
-    return struct.pack(">BBQ", opcode, 127, length)
 
 
 def closing(code: int, reason: str = "") -> bytes:
@@ -288,7 +291,9 @@ class Connection(Pump[Peer]):
             if isinstance(frame, Text):
                 parts += (header(TEXT, len(frame.data)), frame.data)
             elif isinstance(frame, Binary):
-                parts += (header(_BINARY, len(frame.data)), frame.data)
+                parts += (header(BINARY, len(frame.data)), frame.data)
+            elif isinstance(frame, Passage):
+                parts.append(frame.wire)
             else:
                 self._send(messages, parts)
                 messages, parts = [], []
@@ -322,7 +327,7 @@ class Connection(Pump[Peer]):
         """Send half of a frame, then close TCP."""
         half = message.data[: len(message.data) // 2]
         self._log.outbound(at, Binary(half) if isinstance(message, Binary) else Text(half))
-        opcode = _BINARY if isinstance(message, Binary) else TEXT
+        opcode = BINARY if isinstance(message, Binary) else TEXT
         self._over = Close(1006, "torn")
         self._transport.write(header(opcode, len(message.data)) + half)
         self._transport.close()

@@ -27,7 +27,7 @@ from mockserver.server.waiting import Waiting
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
 from replay.cassette import call_sound
-from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Sound, Text
+from replay.cassette.frames import TEXT, Binary, Close, Frame, Outgoing, Reset, Sound, Text, instants_of
 from replay.findings import Finding
 from replay.findings.messages import Messages
 from replay.findings.watch import Watch
@@ -42,7 +42,6 @@ Event = dict[str, Any]
 MOST_SIDEBANDS = 100
 """Sidebands of one session that are listed."""
 _ENTRY_BYTES = 200  # of an entry besides its payload, roughly
-_TEXT = 0x81
 _DEEPEST_SHOWN = 100  # events have fewer levels, and JSON encoders have limits
 _CUT = 1000  # of a message that is too long to keep, this much is kept
 _LONGEST_SHOWN = 64  # characters of audio in a shortened event
@@ -120,7 +119,7 @@ class JournalWrite(NamedTuple):
                 start += 2 if size == 126 else 8
                 size = int.from_bytes(wire[head + 2 : start], "big")
             data = wire[start : start + size]
-            yield at, Text(data) if wire[head] == _TEXT else Binary(data)
+            yield at, Text(data) if wire[head] == TEXT else Binary(data)
             head = start + size
 
 
@@ -305,9 +304,9 @@ class SessionLog:
         if self._heard:
             self._keep_heard()
         (self._messages or self._told()).received(messages)
-        self.messages_out += len(messages)
+        instants = instants_of(messages)
+        self.messages_out += len(instants)
         self._journal.bytes_out += len(wire)
-        instants = tuple([each.at for each in messages])
         if self.recording is not None:
             for instant, message in JournalWrite(instants, wire).messages():
                 self.recording.put(instant, "received", message)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 
 from mockserver.protocol.commands import Respond, Settings
 from mockserver.responders.base import Step, Turn
+from mockserver.session.context import SessionContext, new_response
 from mockserver.session.item_requests import input_items
 from mockserver.session.pending_input import PendingInput
-from mockserver.session.response import RunningResponse, SessionContext, new_response
+from mockserver.session.response import RunningResponse
 from mockserver.session.scheduler import Scheduler
 
 

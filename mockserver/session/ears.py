@@ -13,8 +13,8 @@ from mockserver.protocol.facts import Failure, TranscriptCompleted, TranscriptFa
 from mockserver.protocol.requests import Transcribe, Transcribed
 from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, HeardText
 from mockserver.session.asking import Requests
+from mockserver.session.context import SessionContext
 from mockserver.session.input_audio import InputBuffer, SpokenTurn
-from mockserver.session.response import SessionContext
 from mockserver.session.scheduler import Run, Scheduler
 from mockserver.session.transcription import Heard, Hearing, known
 

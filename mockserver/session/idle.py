@@ -9,8 +9,9 @@ from mockserver.audio.vad.detector import FRAME_MS
 from mockserver.protocol.commands import Part
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import Committed, Fact, ItemAdded, KeptAlive, TimedOut
+from mockserver.session.context import SessionContext
 from mockserver.session.input_audio import InputBuffer
-from mockserver.session.response import RunningResponse, SessionContext
+from mockserver.session.response import RunningResponse
 from mockserver.session.scheduler import Run
 
 

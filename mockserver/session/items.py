@@ -20,9 +20,9 @@ from mockserver.protocol.commands import (
 )
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import ItemAdded, ItemDeleted, ItemRetrieved, ItemTruncated, Refused
+from mockserver.session.context import SessionContext
 from mockserver.session.item_requests import refusal_to_add, refusal_to_truncate
 from mockserver.session.pending_input import PendingInput
-from mockserver.session.response import SessionContext
 from mockserver.session.transcription import Heard
 
 Addition = AddMessage | AddCall | AddResult | Approve

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from mockserver.protocol.commands import Part
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import DigitPressed, ItemAdded
+from mockserver.session.context import SessionContext
 from mockserver.session.pending_input import MOST_KEYS, PendingInput
-from mockserver.session.response import SessionContext
 from mockserver.session.scheduler import Run, Scheduler
 
 KEYS = "keys"

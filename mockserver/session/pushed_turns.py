@@ -15,9 +15,9 @@ from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import Committed, ItemAdded, SpeechStarted, SpeechStopped, TranscriptUpdated
 from mockserver.protocol.ids import LateStream
 from mockserver.responders.base import UNINTELLIGIBLE
+from mockserver.session.context import SessionContext
 from mockserver.session.input_audio import Buffered, SpokenTurn
 from mockserver.session.pending_input import PendingInput
-from mockserver.session.response import SessionContext
 from mockserver.session.scheduler import NEVER, Run, Scheduler
 
 COURSE, OVERTAKEN = "pushed turn", "overtaken transcript"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mockserver.protocol.facts import LimitsUpdated, Response
-from mockserver.session.response import SessionContext
+from mockserver.session.context import SessionContext
 from mockserver.session.scheduler import Run, Scheduler
 
 LIMITS = "limits"

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
 from typing import Literal
 
 import orjson
 from typing_extensions import assert_never
 
 from mockserver.audio.codecs import Encoder, encoder_for
-from mockserver.audio.tts.base import Synthesizer
-from mockserver.billing.ledger import Ledger
-from mockserver.dialects.base import Dialect
-from mockserver.protocol.commands import ON_TRACKS, Part, Respond, Settings
-from mockserver.protocol.conversation import Conversation, Item, SpokenSegment, ToolError
+from mockserver.dialects.base import Templated, templated
+from mockserver.protocol.commands import Part
+from mockserver.protocol.conversation import Item, SpokenSegment, ToolError
 from mockserver.protocol.facts import (
     ApprovalRequested,
     AudioSent,
     CallEnded,
     CallStarted,
     EarlyEnd,
-    Fact,
     Failure,
     HostedEnded,
     HostedStarted,
@@ -31,13 +26,11 @@ from mockserver.protocol.facts import (
     MessageStarted,
     Reason,
     Response,
-    ResponseCounts,
     ResponseEnded,
     ResponseStarted,
     Status,
     WordsSent,
 )
-from mockserver.protocol.ids import LateStream
 from mockserver.protocol.pacing import PacedAudio, PacedText
 from mockserver.protocol.requests import (
     ChatCall,
@@ -49,19 +42,18 @@ from mockserver.protocol.requests import (
     ToolsFound,
     Transcribed,
 )
-from mockserver.responders.base import Call, Chat, Fail, Hosted, Pause, Responder, Say, Step, Turn
-from mockserver.session.asking import Requests
+from mockserver.responders.base import Call, Chat, Fail, Hosted, Pause, Say, Step
 from mockserver.session.chat import choice, functions, messages, sentences, with_servers
+from mockserver.session.context import SessionContext
 from mockserver.session.input_audio import SpokenTurn
-from mockserver.session.output_audio import Unspeakable, audio_of
+from mockserver.session.output_audio import Speech, Unspeakable, audio_of
 from mockserver.session.pending_input import Question
+from mockserver.session.rehearsal import Rehearsal
 from mockserver.session.scheduler import Run
-from mockserver.session.score import Scores, Sound, Words, sound_of
+from mockserver.session.score import Score, Sound, WholeMessage, Words, sound_of
 from mockserver.session.steps import Agenda, allowed, joined
-from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import known
 from replay.billing.prices import UnknownPrice
-from replay.values import value
 
 MOST_ROUNDS = 8
 """Answers of the language model in one response: more than one if it calls tools of MCP servers."""
@@ -69,58 +61,6 @@ MOST_ROUNDS = 8
 
 class ChatFailure(Exception):
     """The language model did not answer."""
-
-
-@value
-class SessionContext:
-    """What a running response needs of its session."""
-
-    dialect: Dialect
-    conversation: Conversation
-    ledger: Ledger
-    voice: Synthesizer
-    pacing: str
-    latencies: LateStream
-    emit: Callable[[Fact, float], None]
-    """Reports a fact at an instant."""
-    closed: Callable[[Response, float], None]
-    """Called when a response is over, however it ended."""
-    ended: Callable[[float], None]
-    """Called when a response was not cut, but came to its own end."""
-    requests: Requests
-    servers: ToolServers
-    """The MCP servers of the session, and the calls to them."""
-    unfinished: list[Iterator[Step]] = field(default_factory=list)
-    """What responses that ended with a call to an MCP server have yet to do."""
-    words: Callable[[], Mapping[str, str]] = dict
-    """The words of spoken turns, by item id."""
-    breath_s: float = 0.0
-    """Seconds between the start of a response and its first step."""
-    scores: Scores = field(default_factory=Scores)
-    awaiting_approval: dict[str, tuple[Hosted, Iterator[Step]]] = field(default_factory=dict)
-    """Calls that wait for the client's approval, by the id of the request, each with the steps after it."""
-
-    def changed(self, settings: Settings, changes: Mapping[str, object]) -> Settings:
-        """The settings with a client's changes by field."""
-        return settings.changed({**changes, **ON_TRACKS} if self.dialect.traits.media else changes)
-
-    def steps(self, responder: Responder, turn: Turn) -> Iterable[Step]:
-        """The steps of a response: the unfinished ones if the turn brings nothing new, else the responder's."""
-        unfinished = Agenda(chain.from_iterable(list(self.unfinished)))
-        self.unfinished.clear()
-        return unfinished if turn.empty and unfinished.following() is not None else responder.reply(turn)
-
-
-def new_response(
-    session: SessionContext, known: Settings, command: Respond, counts: ResponseCounts, now: float
-) -> Response:
-    """A response as the client asks for it. `known` are the settings of the session."""
-    if session.dialect.traits.responses.counted_input == "whole" and not counts.context:
-        counts.context = tuple(session.conversation)
-    settings = session.changed(known, command.changes)
-    session.servers.list(settings.servers, known.servers, now)
-    response_id = session.dialect.ids.response(now)
-    return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 
 
 class RunningResponse:
@@ -219,7 +159,7 @@ class RunningResponse:
                     goes_on = another or (isinstance(following, Call | Hosted) and last)
                     self._phase = step.phase or ("commentary" if goes_on else "final_answer")
                     try:
-                        at = yield from self._say(step, encoder, at, last=last)
+                        at = yield from self._say(step, encoder, at, last=last, ends=following is None)
                     except Unspeakable as problem:
                         self._fail(Failure("unspeakable", str(problem)), at)
                         return
@@ -379,14 +319,20 @@ class RunningResponse:
         # The result of a function comes before a later response: then the model goes on there.
         return at, [*then, step] if then and self._calls == calls else then
 
-    def _say(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Generator[float, None, float]:
-        """Speak one text in its time, the `last` of its message or not; returns when it is over. Raises Unspeakable."""
+    def _say(
+        self, step: Say, encoder: Encoder, at: float, *, last: bool, ends: bool = False
+    ) -> Generator[float, None, float]:
+        """Speak one text in its time, the `last` of its message or not; returns when it is over. `ends`: nothing comes
+        after it. Raises Unspeakable."""
         session, settings, traits = self._session, self.response.settings, self._traits
         follows = self._message is not None and bool(self._message.spoken)
         offset_s = self.response.counts.audio_seconds
         line = session.scores.line(step, settings, traits, session.voice, offset_s, follows=follows, last=last)
         speech, texts = line.speech, line.speech.texts
         if not texts:
+            return at
+        if ends and line.score is not None and (whole := self._whole(step, line.score)) is not None:
+            self._send_whole(*whole, speech, at)
             return at
         item = self._message
         if item is None and traits.output == "one_by_one":
@@ -420,9 +366,7 @@ class RunningResponse:
             if first is None:
                 first = len(item.spoken)
                 if self._keeps_audio:
-                    form = settings.output_format
-                    item.audio_parts += (partial(audio_of, speech.copy(), sent),)
-                    item.bytes_per_ms = form.rate * form.bytes_per_sample / 1000
+                    self._keep_audio(item, speech, sent)
             while len(item.spoken) <= first + piece.segment:
                 item.spoken += (sent[len(item.spoken) - first],)
             segment = sent[piece.segment]
@@ -438,6 +382,44 @@ class RunningResponse:
         if item is not None and line.score is None:
             self._send_audio(item, sent[-1], sound_of(encoder.finish()), self._segments - 1, at)
         return at
+
+    def _whole(self, step: Say, score: Score) -> tuple[WholeMessage, Templated] | None:
+        """The text as the whole answer, and what fills it in; None if it is said piece by piece."""
+        session, response = self._session, self.response
+        if session.pacing != "burst" or response.output or response.aside or response.settings.binary_output:
+            return None
+        if self._must_end or not session.joins():
+            return None
+        service = templated(session.dialect)
+        if service is None or not service.fits(session.conversation.last_id):
+            return None
+        whole = score.whole(session.dialect.name, step.phase, lambda: self._rehearsed(step, service))
+        return None if whole is None else (whole, service)
+
+    def _rehearsed(self, step: Say, service: Templated) -> WholeMessage:
+        rehearsal = Rehearsal(self._session, service, self.response.settings)
+        running = RunningResponse(rehearsal.session, rehearsal.response, self._called)
+        for _ in running.run(lambda: [step], 0.0):
+            raise AssertionError("a rehearsal waits for nothing")
+        return rehearsal.message()
+
+    def _send_whole(self, whole: WholeMessage, service: Templated, speech: Speech, at: float) -> None:
+        """Send the whole answer at one instant."""
+        session, counts = self._session, self.response.counts
+        item = self._new_message(at)
+        item.status, item.parts, item.spoken = "completed", list(whole.parts), whole.spoken
+        if self._keeps_audio:
+            self._keep_audio(item, speech, whole.spoken)
+        for rate, samples in whole.samples.items():
+            session.ledger.spoke(samples, rate)
+            self._first_audio_s = counts.elapsed_s = at
+        counts.segments, counts.runs, counts.audio_seconds = whole.segments, whole.runs, whole.audio_seconds
+        session.send(service.filled(whole.template, self.response, item, at, at - self._asked_s), at)
+
+    def _keep_audio(self, item: Item, speech: Speech, spoken: Sequence[SpokenSegment]) -> None:
+        form = self.response.settings.output_format
+        item.audio_parts += (partial(audio_of, speech.copy(), spoken),)
+        item.bytes_per_ms = form.rate * form.bytes_per_sample / 1000
 
     def _opening_s(self) -> float | None:
         """When the first piece of a response leaves, by the pacing preset; None once something has left."""
@@ -480,11 +462,15 @@ class RunningResponse:
             fact = AudioSent(self.response, item, audio, samples / rate, segment, latency, settings.binary_output)
             session.emit(fact, at)
 
-    def _open_message(self, at: float) -> Item:
+    def _new_message(self, at: float) -> Item:
         item_id, self._message_id = self._message_id or self._session.dialect.ids.item(at), None
         phase = self._phase if self._traits.phases else ""
         item = Item(item_id, "message", "assistant", "in_progress", phase=phase)
         self._put_out(item)
+        return item
+
+    def _open_message(self, at: float) -> Item:
+        item = self._new_message(at)
         self._open.append(item)
         self._message = item
         self._session.emit(MessageStarted(self.response, item), at)

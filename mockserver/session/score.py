@@ -2,20 +2,23 @@
 
 Load tests and CI let a server say the same texts again and again. The first time, a text is said the plain way: each
 piece is made when it is due. After that, its pieces with their gaps, words and encoded audio are kept. What depends on
-the response is not part of it: ids, times, and where it is cut. With a score or without, the bytes are the same.
+the response is not part of it: ids, times, and where it is cut. A text that is the whole answer, and leaves at one
+instant, is even rendered only once for each dialect. With a score or without, the bytes are the same.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mockserver.audio.codecs import Encoder, encoder_for
 from mockserver.audio.formats import EncodedAudio, Payload
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.dialects.base import ResponseTraits
-from mockserver.protocol.commands import Settings
+from mockserver.dialects.templates import Template, suits
+from mockserver.protocol.commands import Part, Settings
+from mockserver.protocol.conversation import SpokenSegment
 from mockserver.protocol.pacing import PacedAudio, PacedText
 from mockserver.responders.base import Say
 from mockserver.session.output_audio import Speech, Unspeakable
@@ -49,6 +52,22 @@ Notes = Iterable[tuple[Piece, Words | Sound | None]]
 """The pieces of a text in order, each with what leaves with it. None: that is made when the piece is due."""
 
 
+@value
+class WholeMessage:
+    """A text that is the whole answer as a template, and what it adds to its message, its response and the ledger.
+
+    samples: those of its audio, by rate in Hz. segments, runs, audio_seconds: see `ResponseCounts`.
+    """
+
+    template: Template
+    parts: Sequence[Part]
+    spoken: tuple[SpokenSegment, ...]
+    samples: Mapping[int, int]
+    segments: int
+    runs: int
+    audio_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """The segments of a text, and its notes. `size`: bytes of them, of the audio and of its base64, about."""
@@ -56,6 +75,15 @@ class Score:
     texts: Sequence[str]
     notes: Notes
     size: int
+    _whole: dict[tuple[str, str], WholeMessage] = field(default_factory=dict)
+
+    def whole(self, dialect: str, phase: str, make: Callable[[], WholeMessage]) -> WholeMessage | None:
+        """The text as the whole answer, with a step's phase, in a dialect; None if there can be none."""
+        if not all(map(suits, self.texts)):
+            return None
+        if (dialect, phase) not in self._whole:
+            self._whole[dialect, phase] = make()
+        return self._whole[dialect, phase]
 
 
 @dataclass(slots=True)
@@ -87,7 +115,7 @@ class Line:
         encoder = encoder_for(self.speech.settings.output_format)
         notes = tuple((piece, self.made(piece, encoder)) for piece in self._pieces())
         audio = sum(len(each.data) for _, made in notes if isinstance(made, Sound) for each, _ in made.messages)
-        return Score(self.speech.texts, notes, audio + audio * 4 // 3 + 500 * len(notes))
+        return Score(self.speech.texts, notes, audio + audio * 4 // 3 + 1_000 * len(notes))
 
     def _pieces(self) -> Iterable[Piece]:
         speech = self.speech

@@ -25,6 +25,7 @@ from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import UNINTELLIGIBLE, HeardText, NotTranscribed, Responder, Say, Step, words
 from mockserver.session.asides import Asides
 from mockserver.session.asking import Requests
+from mockserver.session.context import SessionContext, new_response
 from mockserver.session.ears import Ears, HeardTurn
 from mockserver.session.idle import keep_alive, silent_turn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
@@ -34,14 +35,14 @@ from mockserver.session.keys import Keys
 from mockserver.session.pending_input import PendingInput, Question
 from mockserver.session.pushed_turns import PushedTurns
 from mockserver.session.rate_limits import RateLimitReports
-from mockserver.session.response import RunningResponse, SessionContext, new_response
+from mockserver.session.response import RunningResponse
 from mockserver.session.resumption import Memory, bring_back
 from mockserver.session.scheduler import IDLE, KEEP_ALIVE, RESPONSE, Run, Scheduler
 from mockserver.session.score import Scores
 from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import NOTHING, Heard, Hearing
 from mockserver.session.transcripts import Transcripts
-from replay.cassette.frames import Outgoing
+from replay.cassette.frames import Outgoing, apart
 
 
 class Session:
@@ -87,6 +88,7 @@ class Session:
         self.ledger = Ledger(dialect.prices, dialect.model)
         self.observer: FactObserver | None = None
         """Sees each fact, and may end responses early."""
+        self.joins = False  # whether `take_output` may give passages: who takes it only writes it
         self._turn_traits, self._hearing, self.responder = dialect.traits.turns, hearing, responder
         self._resumed, self._opened, self._history = resumed, opened, resumed.history(opened) if resumed else []
         self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
@@ -100,6 +102,8 @@ class Session:
             pacing,
             latencies=LateStream(seed, "latency"),
             emit=self._emit,
+            send=lambda passage, at: self._out.append(Outgoing(at, passage)),
+            joins=lambda: self.joins and self.observer is None,
             closed=self._response_closed,
             ended=self._response_ended,
             requests=self._requests,
@@ -120,8 +124,7 @@ class Session:
             self._pending,
             lambda id, sound, now: self._ears.hear_message(id, sound, self._scripted(), self.settings, now),
         )
-        self._running: RunningResponse | None = None
-        """The last response of the conversation, whether it goes on or not."""
+        self._running: RunningResponse | None = None  # the conversation's last response, whether it goes on or not
         self._asides = Asides(*parts)
         self._turn: SpokenTurn | None = None  # that the user is speaking, or has not committed yet
         self._response_queued = self._detection_chosen = self._answered_by_commit = False
@@ -180,7 +183,7 @@ class Session:
         """All frames up to and including `now`, oldest first."""
         self._scheduler.advance(now)
         out, self._out = self._out, []
-        return out
+        return out if self.joins else apart(out)
 
     def take_requests(self) -> list[Request]:
         """What the session asks of the world around it since the last call."""
@@ -268,8 +271,6 @@ class Session:
             case _:
                 self._answered_by_commit &= not self._items.obey(command, now)
         return None
-
-    # The session itself.
 
     @property
     def _vad_settings(self) -> TurnSettings:
@@ -549,8 +550,7 @@ class Session:
             self._emit(facts.Refused("item_exists", command.item_id), now)
             return
         self.ledger.text_items += 1
-        response_id = self.dialect.ids.response(now)
-        response = Response(response_id, interruptible=command.interruptible, settings=self.settings)
+        response = Response(self.dialect.ids.response(now), interruptible=command.interruptible, settings=self.settings)
         running = RunningResponse(self._context, response, self._pending.called, message_id=command.item_id)
         self._run(running, lambda: [Say(command.text)], now)
 

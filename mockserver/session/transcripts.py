@@ -9,10 +9,10 @@ import numpy as np
 from mockserver.protocol.commands import Settings
 from mockserver.protocol.facts import Committed
 from mockserver.responders.base import HeardText, Transcript
+from mockserver.session.context import SessionContext
 from mockserver.session.ears import Ears
 from mockserver.session.input_audio import Buffered, SpokenTurn
 from mockserver.session.pending_input import PendingInput
-from mockserver.session.response import SessionContext
 from mockserver.session.scheduler import Run, Scheduler
 
 TRANSCRIPT = "transcript"

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import orjson
 
-from replay.cassette.frames import Binary, Outgoing, Text
+from replay.cassette.frames import Binary, Outgoing, Passage, Text
 from replay.cassette.json_text import MOST_VALUES, Event, too_intricate
 from replay.cassette.json_values import NOTHING, text_at
 from replay.findings.call import APPEND, DELTA
@@ -21,6 +21,8 @@ LONGEST_READ = 1 << 20
 """Characters of a client's message that is read, besides sound: reading more would keep others waiting."""
 _FRONT = 128
 """Characters at either end of a message in which its type is looked for."""
+_BEFORE_SOUND = 1_000
+"""Bytes of a message of the server in which all is that comes before its audio."""
 _TYPE = b'{"type":"'
 _DELTA = _TYPE + DELTA.encode() + b'"'
 
@@ -47,7 +49,8 @@ class Follower(Protocol):
         """The server sent an event that somebody wants."""
 
     def spoke(self, at: float, size: int, event: bytes = b"") -> None:
-        """The server sent that many bytes of audio, about. `event`: the message, unless it is binary."""
+        """The server sent that many bytes of audio, about. `event`: the message up to its audio at least, unless it is
+        binary."""
 
 
 class Messages:
@@ -110,11 +113,31 @@ class Messages:
                     if kind in follower.wanted:
                         follower.messages = count
                         follower.received(each.at, kind, event)
+            elif isinstance(frame, Passage):
+                count = self._read_passage(each.at, frame, count - 1)
             elif isinstance(frame, Binary):
                 for follower in followers:
                     follower.messages = count
                     follower.spoke(each.at, len(frame.data))
         self.passed(count - self._count)
+
+    def _read_passage(self, at: float, passage: Passage, count: int) -> int:
+        """The messages of a passage, after `count` others. How many that are in all."""
+        wire, wanted = passage.wire, self._wanted
+        for kind, start, stop, audio in passage.spans:
+            count += 1
+            if audio:
+                beginning = wire[start : min(stop, start + _BEFORE_SOUND)]
+                for follower in self._followers:
+                    follower.messages = count
+                    follower.spoke(at, audio, beginning)
+            elif kind in wanted:
+                event = orjson.loads(wire[start:stop])
+                for follower in self._followers:
+                    if kind in follower.wanted:
+                        follower.messages = count
+                        follower.received(at, kind, event)
+        return count
 
     def passed(self, count: int = 1) -> None:
         """Messages passed. Without more, they are what nobody reads: sound on a track of a call."""

@@ -7,6 +7,7 @@ client may send: client_events.py and parse.py. The session object: session_obje
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -38,6 +39,7 @@ from mockserver.dialects.openai.usage import (
 )
 from mockserver.dialects.plain_append import plain_append
 from mockserver.dialects.sound_frames import sound_frame
+from mockserver.dialects.templates import Blanks, Filling, Template
 from mockserver.protocol.commands import Append, Command, Rejected, Settings
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import (
@@ -84,7 +86,7 @@ from mockserver.protocol.facts import (
 from mockserver.protocol.ids import LateStream
 from mockserver.protocol.limits import Limits
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Close, Frame, Sound, Text
+from replay.cassette.frames import Close, Frame, Passage, Sound, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class OpenAI:
         listed = prices.resolved(self._model.name)
         # Guess: a model without a price costs what the default model costs.
         self.model = listed if listed in prices.per_million_tokens else DEFAULT_MODEL
-        self.ids = OpenAIIds(opening.seed, opening.epoch, opening.call_id)
+        self.ids: OpenAIIds | Blanks = OpenAIIds(opening.seed, opening.epoch, opening.call_id)
         expires_at = int(opening.epoch) + int(opening.session_s or session_object.SESSION_S)
         if transcribes:
             session = session_object.fresh_transcription(self.ids.session, expires_at)
@@ -177,7 +179,7 @@ class OpenAI:
         )
         self._epoch = opening.epoch
         self._playout_ids = LateStream(opening.seed, "playout")
-        self._obfuscation = Digits(LateStream(opening.seed, "obfuscation"))
+        self._obfuscation: Digits | Blanks = Digits(LateStream(opening.seed, "obfuscation"))
         self._logprob_values = LateStream(opening.seed, "logprobs")
         self._conversation_id = self.ids.conversation
         self._first_item_id: str | None = None
@@ -215,6 +217,22 @@ class OpenAI:
                     ledger.transcribed(name, Fraction(transcribed_seconds(heard_ms)))
             case _:
                 assert_never(fact)
+
+    def blank(self) -> tuple[OpenAI, Blanks]:
+        blank, blanks = copy(self), Blanks()
+        blank.ids = blank._obfuscation = blanks
+        blank._first_item_id = None
+        return blank, blanks
+
+    def fits(self, previous: str | None) -> bool:
+        # The links of a conversation's first two items are special: see _begun and _finished.
+        return previous is not None and previous != self._first_item_id
+
+    def filled(self, template: Template, response: Response, item: Item, at: float, latency_s: float) -> Passage:
+        event, padding = self.ids.event, self._obfuscation.draw
+        drawn = [padding(each) if each else event(at) for each in template.drawn]
+        self._has_spoken = self._has_spoken or template.speaks
+        return template.filled(Filling(item.id, response.id, item.previous, 0, "", drawn))
 
     def event(self, at: float, type: str, **fields: object) -> Frame:
         """An event in the usual order: type, event_id, its fields."""

@@ -7,6 +7,7 @@ client_events.py and parse.py. Usage and prices: usage.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 
 import orjson
@@ -15,6 +16,7 @@ from typing_extensions import assert_never
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Opening
 from mockserver.dialects.sound_frames import sound_frame
+from mockserver.dialects.templates import MS, Blanks, Filling, Template
 from mockserver.dialects.xai import parse
 from mockserver.dialects.xai.dates import Date
 from mockserver.dialects.xai.mcp import hosted_events
@@ -65,7 +67,7 @@ from mockserver.protocol.facts import (
 )
 from mockserver.protocol.ids import LateStream, hex128, stream, uuid4, uuid4s
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Binary, Close, Frame, Sound, Text
+from replay.cassette.frames import Binary, Close, Frame, Passage, Sound, Text
 
 Json = dict[str, object]
 
@@ -102,7 +104,7 @@ class Xai:
         self.traits = replace(date.traits, media=True) if opening.call_id is not None else date.traits
         self.prices = prices
         self.model = date.model(opening.model)
-        self.ids = XaiIds(opening.seed, opening.call_id)
+        self.ids: XaiIds | Blanks = XaiIds(opening.seed, opening.call_id)
         self._date = date
         self._epoch_ms = round(opening.epoch * 1000)
         self._requested: Json = {}
@@ -116,6 +118,20 @@ class Xai:
 
     def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         """xAI bills seconds and items, which the session counts itself."""
+
+    def blank(self) -> tuple[Xai, Blanks]:
+        blank, blanks = copy(self), Blanks()
+        blank.ids, blank._rids, blank._epoch_ms = blanks, [], MS
+        return blank, blanks
+
+    def fits(self, previous: str | None) -> bool:
+        return True
+
+    def filled(self, template: Template, response: Response, item: Item, at: float, latency_s: float) -> Passage:
+        event = self.ids.event
+        drawn = [event() for _ in template.drawn]
+        shown = f"{latency_s:.2f}"
+        return template.filled(Filling(item.id, response.id, item.previous, self._unix_ms(at), shown, drawn))
 
     def event(self, type: str, **fields: object) -> Frame:
         """An event in the usual order: type, event_id, its fields, and a null link."""

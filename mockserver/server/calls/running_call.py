@@ -16,11 +16,11 @@ from typing_extensions import assert_never
 from mockserver.audio.formats import Samples
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, SidebandsLost, Torn
 from mockserver.server.clock import Clock, WakeUp
-from mockserver.server.connection import HALF_OPEN_S, TEXT, header
+from mockserver.server.connection import HALF_OPEN_S
 from mockserver.server.journal import SessionLog
 from mockserver.server.pump import Pump
 from mockserver.server.requests import RequestRunner
-from replay.cassette.frames import Binary, Close, Outgoing, Reset, Sound, Text
+from replay.cassette.frames import TEXT, Binary, Close, Outgoing, Passage, Reset, Sound, Text, header
 from replay.cassette.json_text import event_in, event_type
 from replay.cassette.json_values import object_at
 
@@ -225,7 +225,7 @@ class RunningCall(Pump[CallPeer]):
                     self._send(due)
                     due = []
                     self.log.plays(each.at, sound)
-                case Binary():
+                case Binary() | Passage():
                     raise AssertionError("a call sends its sound as samples, not as messages")
                 case FaultNote() as note:
                     self._send(due)

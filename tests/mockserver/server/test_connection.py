@@ -20,7 +20,7 @@ from mockserver.server.clock import Clock
 from mockserver.server.connection import Connection
 from mockserver.server.journal import Journal, SessionLog
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
+from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text, header
 
 FREE = PriceTable("xai", date(2026, 7, 1), "nowhere")
 
@@ -465,7 +465,7 @@ def test_a_client_that_asks_for_ever_and_never_reads_is_reset(monkeypatch: pytes
 
 @given(st.integers(0, 1 << 20))
 def test_a_header_says_the_length_in_the_shortest_form(length: int):
-    head = connection.header(0x82, length)
+    head = header(0x82, length)
     assert head[0] == 0x82
     form = head[1]
     if form < 126:

@@ -8,10 +8,9 @@ import orjson
 import pytest
 
 from mockserver.billing.ledger import Ledger
-from mockserver.server.connection import header
 from mockserver.server.journal import Journal, JournalEntry, SessionLog
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
+from replay.cassette.frames import TEXT, Binary, Close, Frame, Outgoing, Passage, Reset, Span, Text, header
 
 PRICES = PriceTable("xai", date(2026, 7, 1), "made up", {"m": Decimal("0.06")}, Decimal("0.001"))
 
@@ -65,6 +64,17 @@ def test_what_left_in_one_write_is_found_frame_by_frame(size: int):
     log.written(messages, header(0x81, size) + text + header(0x82, size) + binary)
     assert log.entries == [JournalEntry(1.0, "out", Text(text)), JournalEntry(1.5, "out", Binary(binary))]
     assert log.summary()["frames"] == 2
+
+
+def test_a_passage_is_found_message_by_message():
+    ping, pong = b'{"type":"ping"}', b'{"type":"pong"}'
+    first, second = header(TEXT, len(ping)) + ping, header(TEXT, len(pong)) + pong
+    passage = Passage(first + second, [Span("ping", 2, 17, 0), Span("pong", 19, 34, 0)])
+    log = opened(Journal())
+    log.written([Outgoing(1.0, Text(pong)), Outgoing(2.0, passage)], second + passage.wire)
+    texts = [(1.0, pong), (2.0, ping), (2.0, pong)]
+    assert log.entries == [JournalEntry(at, "out", Text(text)) for at, text in texts]
+    assert (log.messages_out, log.frames) == (3, 3)
 
 
 def test_a_write_that_is_forgotten_counts_as_the_frames_it_held():

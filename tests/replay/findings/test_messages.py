@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import orjson
 
-from replay.cassette.frames import Binary, Outgoing, Text
+from replay.cassette.frames import TEXT, Binary, Outgoing, Passage, Span, Text, header
 from replay.cassette.json_text import Event
 from replay.findings.messages import Messages
+
+
+def passage_of(*events: tuple[dict[str, object], int]) -> Passage:
+    """Events, each with its bytes of audio."""
+    wire, spans = b"", []
+    for event, audio in events:
+        text = orjson.dumps(event)
+        wire += header(TEXT, len(text)) + text
+        spans.append(Span(str(event["type"]), len(wire) - len(text), len(wire), audio))
+    return Passage(wire, spans)
 
 
 class Noted:
@@ -57,6 +67,21 @@ def test_each_follower_is_told_what_it_wants_with_the_number_of_the_message():
     assert first.told == [*both, (6, "received", "ping", ping), *sound]
     assert second.told == [*both, (7, "received", "pong", pong), *sound]
     assert (first.messages, second.messages) == (10, 10)
+
+
+def test_a_passage_is_told_as_its_messages_are():
+    ping: dict[str, object] = {"type": "ping", "n": 1}
+    delta: dict[str, object] = {"type": "response.output_audio.delta", "delta": "AAAAAAAA"}
+    passage = passage_of((ping, 0), (delta, 6), ({"type": "pong"}, 0), (ping, 0))
+    told = []
+    for frames in ([passage], passage.texts):
+        follower = Noted("ping")
+        messages = Messages(follower)
+        messages.passed()
+        messages.received([Outgoing(0.0, frame) for frame in frames])
+        assert follower.messages == 5
+        told.append(follower.told)
+    assert told[0] == told[1] == [(2, "received", "ping", ping), (3, "spoke", 6), (5, "received", "ping", ping)]
 
 
 def test_an_event_is_found_wherever_its_type_stands():
