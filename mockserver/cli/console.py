@@ -14,6 +14,8 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from math import floor, inf
+from time import monotonic
 from typing import Any, Literal, TextIO
 
 from typing_extensions import assert_never
@@ -42,6 +44,8 @@ GATHER_S = 0.05
 line does."""
 WAITING = 2_000
 """Lines that wait for a slow reader. Further ones are dropped and counted: a full pipe must not stop the server."""
+TURNS_PER_S = 50
+"""Completed turns of a second that are shown as text. Nobody reads more, and a line takes a busy server's time."""
 _SHORT, _LONG = 90, 300
 """Characters of a text, and of an error, that a line shows."""
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
@@ -133,7 +137,7 @@ class Lines:
 
     def __init__(self, paint: Paint = plain, form: LogFormat = "text") -> None:
         self._paint = paint
-        self._form = form
+        self.form = form
         self._calls: dict[str, int] = {}
         self._traces: dict[str, dict[str, str]] = {}
         """The ids of the spans of sessions that go on, by session."""
@@ -153,7 +157,7 @@ class Lines:
         if isinstance(notice, CallClosed):
             self._calls.pop(notice.session, None)
             self._traces.pop(notice.session, None)
-        if self._form == "json":
+        if self.form == "json":
             values: dict[str, Any] = {
                 "call": number or None,
                 **({"session": session} if session else {}),
@@ -170,7 +174,7 @@ class Lines:
     def note(self, level: str, text: str, at: float) -> list[str]:
         """A line of the log, or of the server about itself, without secrets."""
         text = clean(text)
-        if self._form == "json":
+        if self.form == "json":
             about = _ABOUT.match(text)
             session = about[1] if about and about[1] in self._calls else ""
             known = {"call": self._calls[session], "session": session} if session else {}
@@ -179,9 +183,16 @@ class Lines:
         head = self._paint(f"{level}:", colour) if colour else f"{level}:"
         return [f"{head} {text}"]
 
+    def unshown(self, turns: int) -> list[str]:
+        """A line about turns that were not shown."""
+        more = f"{turns:,} more turns were answered" if turns > 1 else "one more turn was answered"
+        return [
+            f"{self._paint('server', 'dim')}  {more}: {TURNS_PER_S} a second are shown, and --log-format json shows all"
+        ]
+
     def started(self, start: Start, at: float) -> list[str]:
         """The banner."""
-        return [_json("started", at, asdict(start))] if self._form == "json" else banner(start, self._paint)
+        return [_json("started", at, asdict(start))] if self.form == "json" else banner(start, self._paint)
 
     def _told(self, notice: Notice) -> Iterator[str]:
         paint = self._paint
@@ -301,10 +312,18 @@ def _json(event: str, at: float, values: dict[str, object]) -> str:
 
 
 class Console:
-    """Writes lines to a stream in a thread of its own, so that a reader that stops reading stops nothing else."""
+    """Writes lines to a stream in a thread of its own, so that a reader that stops reading stops nothing else. As text,
+    it shows so many turns a second, and how many more there were."""
 
-    def __init__(self, lines: Lines, stream: TextIO | None = None) -> None:
+    def __init__(self, lines: Lines, stream: TextIO | None = None, now: Callable[[], float] = monotonic) -> None:
+        """`now`: seconds of a clock that never goes back."""
         self.lines = lines
+        self._now = now
+        self._second = -1.0
+        self._turns = 0
+        """Turns in this second."""
+        self._unshown = 0
+        """Turns so far that were not shown. Only the thread that tells changes it, as only the writer what it told."""
         self._stream = stream or sys.stderr
         self._queue: queue.SimpleQueue[str | tuple[Notice, float] | None] = queue.SimpleQueue()
         self._dropped = 0
@@ -319,7 +338,20 @@ class Console:
 
     def tell(self, notice: Notice, at: float) -> None:
         """Write the lines of a notice at Unix second `at`. The thread makes them: looking for secrets takes time."""
-        self._put((notice, at))
+        if not (isinstance(notice, TurnAnswered) and notice.status == "completed" and self._crowded()):
+            self._put((notice, at))
+
+    def _crowded(self) -> bool:
+        """Count a turn; whether there are too many in this second to show it."""
+        if self.lines.form == "json":
+            return False
+        if (second := floor(self._now())) != self._second:
+            self._second, self._turns = second, 0
+        self._turns += 1
+        if self._turns <= TURNS_PER_S:
+            return False
+        self._unshown += 1
+        return True
 
     def _put(self, what: str | tuple[Notice, float]) -> None:
         if self._queue.qsize() < WAITING:
@@ -338,8 +370,13 @@ class Console:
         self._thread.join(wait_s)
 
     def _write(self) -> None:
-        while (what := self._queue.get()) is not None:
-            lines = [what] if isinstance(what, str) else self.lines.of(*what)
+        counted, due, over = 0, inf, False
+        while not over:
+            lines, over = self._next(1.0 if self._unshown > counted else None)
+            if (unshown := self._unshown - counted) and due == inf:
+                due = self._now() + 1
+            if unshown and (over or self._now() >= due):
+                lines, counted, due = [*lines, *self.lines.unshown(unshown)], counted + unshown, inf
             try:
                 self._stream.write("".join(f"{line}\n" for line in lines))
                 if self._queue.empty():
@@ -347,6 +384,16 @@ class Console:
                     self._closing.wait(GATHER_S)
             except (OSError, ValueError):  # closed
                 return
+
+    def _next(self, wait_s: float | None) -> tuple[list[str], bool]:
+        """The next lines, none after a wait in vain, and whether nothing comes after them."""
+        try:
+            what = self._queue.get(timeout=wait_s)
+        except queue.Empty:
+            return [], False
+        if what is None:
+            return [], True
+        return [what] if isinstance(what, str) else self.lines.of(*what), False
 
 
 class ConsoleHandler(logging.Handler):

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.cli.console import Console, Lines, Start, banner, coloured, has_colours, plain, shortened
+from mockserver.cli.console import (
+    TURNS_PER_S,
+    Console,
+    Lines,
+    LogFormat,
+    Start,
+    banner,
+    coloured,
+    has_colours,
+    plain,
+    shortened,
+)
 from mockserver.server import causes
 from mockserver.server.notices import (
     CallAnswered,
@@ -242,3 +253,35 @@ def test_a_reader_that_stops_reading_stops_nothing_and_lines_are_counted(monkeyp
     console.put(["a", "b"])
     console.close()
     assert out.getvalue() == "a\nb\n"
+
+
+def told_after(turns: list[tuple[float, Notice]], form: LogFormat = "text") -> list[str]:
+    """The lines about turns at these seconds."""
+    second, out = 0.0, io.StringIO()
+    console = Console(Lines(form=form), out, lambda: second)
+    for second, turn in turns:  # noqa: B007
+        console.tell(turn, 0.0)
+    console.close(10)
+    return out.getvalue().splitlines()
+
+
+def test_of_many_turns_in_a_second_some_are_shown_and_the_others_are_counted():
+    many: list[tuple[float, Notice]] = [(0.2, TURN)] * (TURNS_PER_S + 30)
+    shown = told_after([*many, (1.1, TURN), (1.2, TURN)])
+    assert sum("turn 2" in line for line in shown) == TURNS_PER_S + 2
+    counted = [re.match(r"server  ([\w,]+) more turns?", line) for line in shown]
+    assert sum(int(found[1]) for found in counted if found) == 30
+
+
+def test_a_failed_turn_an_error_and_a_finding_are_shown_however_many_there_are():
+    failed = replace(TURN, status="failed", reason="server_error")
+    others: list[Notice] = [failed, ErrorSent("sess_1", "invalid_event", "no such"), MistakeFound(FINDING)]
+    shown = told_after([(0.1, each) for each in [*[TURN] * (TURNS_PER_S + 1), *others]])
+    assert "one more turn was answered: 50 a second are shown, and --log-format json shows all" in shown[-1]
+    assert sum("failed" in line for line in shown) == 1
+    assert sum("error sent" in line for line in shown) == 1
+    assert sum("repeated-write" in line for line in shown) == 1
+
+
+def test_json_has_every_turn():
+    assert len(told_after([(0.1, TURN)] * 300, "json")) == 300
