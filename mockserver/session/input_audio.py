@@ -113,7 +113,7 @@ class InputBuffer:
         self._decoder = decoder_for(form)
         self._turns = turns
         self._vad: TurnDetector | None = None
-        """Made with the first audio: its 30 KiB would nearly double what an idle session holds."""
+        """Made with the first audio: many sessions have none."""
 
     def configure(self, form: AudioFormat, turns: TurnSettings) -> None:
         """Apply a new format and new thresholds from here on; the clock goes on."""

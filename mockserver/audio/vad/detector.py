@@ -4,6 +4,9 @@ Time is a grid of 32 ms frames counted in samples from the first sample of the s
 never drifts, so a clip gives the same borders however it is cut into appends and however fast they come. What a frame
 sounds like is an engine's word (`energy`, or `silero` with the extra); here is only what follows from it.
 
+Frames wait until one of them can be a border: a turn that needs 500 ms of silence to end cannot end in the next 15.
+Rated together they cost less.
+
 Not here: the clock, the wire, the audio buffer, and whether a stop is taken back when speech goes on.
 """
 
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from typing import Protocol
 
 import numpy as np
@@ -19,12 +22,13 @@ from numpy.typing import NDArray
 from typing_extensions import assert_never
 
 from mockserver.audio.names import detector_name
-from mockserver.audio.vad.energy import BLOCK_FRAMES, EnergyEngine
+from mockserver.audio.vad.energy import BLOCK_FRAMES, FLOOR_FRAMES, EnergyEngine
 from mockserver.audio.vad.silero import SileroEngine
 
 FRAME_MS = 32
 """One frame, in ms. Every OpenAI position that is known is a multiple of it, less the padding (recordings, 2026)."""
 
+Samples = NDArray[np.int16]
 INT16 = np.dtype(np.int16)
 
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -103,16 +107,20 @@ class Engine(Protocol):
     def onset_frames(self) -> int:
         """How many frames in a row must reach the threshold before a turn begins."""
 
-    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
-        """Gives, at each call, the probability (0 to 1) that a frame is speech, of each of the next frames.
+    @property
+    def silence_is_quiet(self) -> bool:
+        """Whether `silence` gives nothing but 0. Then it can wait, since no turn begins in it."""
 
-        They are in the array then. Each row is a frame: 32 ms of int16 sample values held as float32, to be read before
-        returning. The first row is the frame before them, which has been rated; at the start of a session it is
-        silence.
+    def rate(self, before: Samples, pieces: Sequence[Samples], count: int, length: int) -> Sequence[float]:
+        """The probability (0 to 1) that a frame is speech, of each of the next `count` frames of `length` samples.
+
+        The pieces are their samples, and maybe some after them. `before` is the frame before them, which has been
+        rated; at the start of a session it is silence. At most `BLOCK_FRAMES` at once.
         """
 
     def silence(self, count: int) -> Sequence[float]:
-        """The same of `count` frames of digital silence, after a frame of it. Not for rates with uneven frames."""
+        """The same of at most `FLOOR_FRAMES` frames of digital silence, after a frame of it. Not for rates with uneven
+        frames."""
 
 
 EngineFactory = Callable[[int], Engine]
@@ -132,9 +140,15 @@ def engine_named(name: str) -> EngineFactory:
             assert_never(known)
 
 
-def _are_zeros(samples: NDArray[np.int16]) -> bool:
+def _are_zeros(samples: Samples) -> bool:
     # The last sample is enough for nearly all sound, and bytes are compared faster than numpy counts.
     return not len(samples) or (samples.item(-1) == 0 and samples.tobytes() == bytes(samples.nbytes))
+
+
+_ZEROS: Samples = np.zeros(1 + FRAME_MS * max(RATES) // 1000, np.int16)
+"""At least a frame."""
+_LONG_FRAMES = 16
+"""Of an append of more frames, what is kept is a copy, so that its memory is free."""
 
 
 class TurnDetector:
@@ -147,73 +161,128 @@ class TurnDetector:
     def __init__(self, rate: int, settings: TurnSettings, engine: Engine | None = None) -> None:
         if rate not in RATES:
             raise ValueError(f"{rate} Hz is no session rate; use one of {', '.join(map(str, RATES))}")
-        self.settings = settings
         self.speaking = False
         self._rate = rate
         self._engine = engine or EnergyEngine(rate)
         self._frame = -1
+        """The last frame that was rated, counted from 0."""
         self._run = 0
-        self._filled = 0
-        self._length = shortest = FRAME_MS * rate // 1000
+        self._length = FRAME_MS * rate // 1000
         # At 11025 Hz a frame is 352 or 353 samples long. Frames that differ in length are rated one by one.
         self._uneven = FRAME_MS * rate % 1000 != 0
-        most = 1 if self._uneven else BLOCK_FRAMES
-        # New samples that there is room for: as many frames as are rated at once, and the part of another.
-        self._room = shortest if self._uneven else (1 + most) * shortest - 1
-        self._zeros = 0
-        """Samples of digital silence up to now."""
-        self._still = False
-        """The window has nothing but digital silence, and so no sample of it has to be written or added up."""
-        self._first = shortest + self._uneven  # Where the next frame begins; the frame before it is at 0.
-        self._window = np.zeros((2 + most) * self._first, np.float32)
-        rows = self._window[: (1 + most) * self._first].reshape(1 + most, self._first)
-        self._raters = {  # by the number of new samples
-            count * length: self._engine.rater(rows[: 1 + count, :length])
-            for length in {shortest, self._first}
-            for count in range(1, 1 + most)
-        }
+        self._before: Samples = _ZEROS
+        """The samples of the last frame."""
+        self._pieces: list[Samples] = []
+        """What came after it, unless it is still."""
+        self._held = 0
+        """Samples since then."""
+        self._due = 0
+        """With so many, a border can come."""
+        self._still = not self._uneven
+        """The last frame and all samples since are digital silence."""
+        self._take_settings(settings)
 
-    def feed(self, samples: NDArray[np.int16]) -> list[Border]:
+    @property
+    def settings(self) -> TurnSettings:
+        """What begins and ends turns."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: TurnSettings) -> None:
+        self._catch_up()
+        self._take_settings(settings)
+
+    def _take_settings(self, settings: TurnSettings) -> None:
+        self._settings = settings
+        self._begins = settings.threshold
+        self._goes_on = max(settings.threshold - EXIT_BELOW_THRESHOLD, LEAST_EXIT_THRESHOLD)
+        self._find_due()
+
+    def feed(self, samples: Samples) -> list[Border]:
         """Takes the next mono samples, any number of them, and returns the borders of turns in them, in order.
 
-        Raises TypeError for samples that are not one row of int16.
+        The array must not change later. Raises TypeError for samples that are not one row of int16.
         """
         if samples.dtype != INT16 or samples.ndim != 1:
             raise TypeError(f"got {samples.ndim}-D {samples.dtype} samples; decode to one row of int16, mono")
-        borders: list[Border] = []
-        while len(samples) > (room := self._room - self._filled):
-            borders += self._take(samples[:room])
-            samples = samples[room:]
-        return borders + self._take(samples) if borders else self._take(samples)
-
-    def _take(self, samples: NDArray[np.int16]) -> list[Border]:
-        """The borders of turns in samples for which there is room."""
-        length, first, window, start = self._length, self._first, self._window, self._filled
-        silent = not self._uneven and _are_zeros(samples)
-        if self._still and silent:
-            count, self._filled = divmod(start + len(samples), length)
-            return self._judge(self._engine.silence(count)) if count else []
-        self._zeros, self._still = self._zeros + len(samples) if silent else 0, False
-        self._filled = filled = start + len(samples)
-        window[first + start : first + filled] = samples
-        if filled < length:
+        if not self._still:
+            self._pieces.append(samples)
+        elif not _are_zeros(samples):
+            self._stir()
+            self._pieces.append(samples)
+        self._held += len(samples)
+        if self._held < self._due:
             return []
-        whole = filled // length * length
-        borders = self._judge(self._raters[whole]())
-        last = first + whole - length
-        window[: first + filled - last] = window[last : first + filled]
-        self._filled = filled - whole
-        if self._uneven:
-            self._length = self._room = self._starts(self._frame + 2) - self._starts(self._frame + 1)
-        elif self._zeros >= first + self._filled:
-            window.fill(0.0)
-            self._still = True
+        borders = self._rate_next()
+        while self._held >= self._due:
+            borders += self._rate_next()
         return borders
 
     def clear(self) -> None:
         """Forgets the open turn, as a cleared or committed buffer does. The clock and the noise floor go on."""
+        self._catch_up()
+        self._forget()
+        self._find_due()
+
+    def _forget(self) -> None:
         self.speaking = False
         self._run = 0
+
+    def _catch_up(self) -> None:
+        """Rate all frames that are in. None of them is a border."""
+        while self._held >= self._length:
+            self._rate_next()
+
+    def _stir(self) -> None:
+        """The silence is over. None of its frames is a border."""
+        self._catch_up()
+        self._still = False
+        self._pieces = [_ZEROS[: self._held]] if self._held else []
+        self._find_due()
+
+    def _find_due(self) -> None:
+        """After how many samples a border can come."""
+        if self._uneven:
+            frames = 1
+        elif self.speaking:
+            frames = ceil(self._settings.silence_duration_ms / FRAME_MS) + 1 - self._run
+        elif self._still and self._engine.silence_is_quiet and self._settings.threshold > 0:
+            frames = FLOOR_FRAMES
+        else:
+            frames = self._engine.onset_frames - self._run
+        self._due = min(frames, FLOOR_FRAMES if self._still else BLOCK_FRAMES) * self._length
+
+    def _rate_next(self) -> list[Border]:
+        """The borders in the next frames that are in."""
+        length = self._length
+        if self._still:
+            count = min(self._held // length, FLOOR_FRAMES)
+            self._held -= count * length
+            borders = self._judge(self._engine.silence(count))
+        else:
+            count = 1 if self._uneven else min(self._held // length, BLOCK_FRAMES)
+            borders = self._judge(self._engine.rate(self._before, self._pieces, count, length))
+            self._drop(count * length)
+            if self._uneven:
+                self._length = self._due = self._starts(self._frame + 2) - self._starts(self._frame + 1)
+        return borders
+
+    def _drop(self, whole: int) -> None:
+        """Keep the last frame of the first `whole` samples, and what is after them."""
+        length, last = self._length, self._pieces[-1]
+        self._held = held = self._held - whole
+        if (end := len(last) - held) < length:
+            last = np.concatenate((self._before, *self._pieces))
+            end = len(last) - held
+        elif len(last) > _LONG_FRAMES * length > held:
+            last, end = last[end - length :].copy(), length
+        self._before = before = last[end - length : end]
+        rest = last[end:]
+        if not before.item(-1) and _are_zeros(before) and _are_zeros(rest) and not self._uneven:
+            self._still, self._pieces = True, []
+            self._find_due()
+        else:
+            self._pieces = [rest]
 
     def _starts(self, frame: int) -> int:
         """The sample with which a frame starts: counted from the first sample, so that the borders never drift."""
@@ -221,11 +290,12 @@ class TurnDetector:
 
     def _judge(self, probabilities: Sequence[float]) -> list[Border]:
         """What follows from the next frames."""
-        begins = self.settings.threshold
-        goes_on = max(begins - EXIT_BELOW_THRESHOLD, LEAST_EXIT_THRESHOLD)
+        begins, goes_on = self._begins, self._goes_on
         if min(probabilities) >= goes_on if self.speaking else max(probabilities) < begins:
             self._frame += len(probabilities)
-            self._run = 0
+            if self._run:
+                self._run = 0
+                self._find_due()
             return []
         borders: list[Border] = []
         for probability in probabilities:
@@ -234,6 +304,7 @@ class TurnDetector:
                 self._run = 0
             elif border := self._end() if self.speaking else self._begin():
                 borders.append(border)
+        self._find_due()
         return borders
 
     def _begin(self) -> TurnBegan | None:
@@ -249,9 +320,9 @@ class TurnDetector:
         """A quiet frame in a turn."""
         self._run += 1
         # The silence counts from the end of the first quiet frame: 4256 and not 4224 in the recorded turn.
-        if (self._run - 1) * FRAME_MS < self.settings.silence_duration_ms:
+        if (self._run - 1) * FRAME_MS < self._settings.silence_duration_ms:
             return None
         end_ms = (self._frame + 1) * FRAME_MS
         last_speech_ms = end_ms - self._run * FRAME_MS
-        self.clear()
+        self._forget()
         return TurnEnded(end_ms, last_speech_ms)

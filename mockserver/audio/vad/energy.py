@@ -5,15 +5,18 @@ Music, a second voice in the room or an alarm with many partials can begin a tur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import exp, inf, log10
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mockserver.audio.vad.spectrum import VoiceSpectrum
+
+Samples = NDArray[np.int16]
 
 LOWEST_FLOOR_DB = 24.0
 """The quietest floor assumed, in dB over one int16 step (-66 dBFS): breath after digital silence is no voice."""
@@ -36,8 +39,8 @@ QUIET_FRAMES = 8
 ONSET_FRAMES = 2
 """Frames in a row that begin a turn: a click, a plosive or a lost packet lasts one, and shows no voice in the next."""
 
-BLOCK_FRAMES = 4
-"""At most so many frames are rated at once: an append of 100 ms completes three or four."""
+BLOCK_FRAMES = 16
+"""At most so many frames are rated at once."""
 
 EXACT = 2.0**24
 """Sums of whole numbers below it are exact in float32, in any order of adding; from it on they are made in float64."""
@@ -46,7 +49,7 @@ SURELY = 1.0 - 1e-9
 """Less than this part of a bound is below it, however the decibels are rounded."""
 
 
-_ZEROS = tuple((0.0,) * count for count in range(1 + BLOCK_FRAMES))
+_ZEROS = tuple((0.0,) * count for count in range(1 + FLOOR_FRAMES))
 """Probabilities of silence, by the number of frames."""
 
 
@@ -54,19 +57,25 @@ _ZEROS = tuple((0.0,) * count for count in range(1 + BLOCK_FRAMES))
 class _Block:
     """The arrays of `count` frames, each a view of what is calculated there. Views take longer to make than sums.
 
-    samples: those of the frame before and of the frames; `groups` of them have one `sound` each.
+    room: where samples are written; `samples`: those of the frames; `groups` of them have one `sound` each.
+    sounds: those of the frame before, which is filled if it is asked for, and of the frames.
     late, early: the frames' sounds, and those 250 us before them; `slope`: their differences.
     slopes: the differences by frame, without those across frames.
     """
 
-    count: int
+    room: NDArray[np.float32]
     samples: NDArray[np.float32]
     groups: NDArray[np.float32]
+    sounds: NDArray[np.float32]
     sound: NDArray[np.float32]
     late: NDArray[np.float32]
     early: NDArray[np.float32]
     slope: NDArray[np.float32]
     slopes: NDArray[np.float32]
+
+
+_OWN = threading.local()
+"""The blocks of each thread, by the rate. Its sessions share them, and so they stay in the processor's cache."""
 
 
 class EnergyEngine:
@@ -80,16 +89,15 @@ class EnergyEngine:
     """
 
     onset_frames = ONSET_FRAMES
+    silence_is_quiet = True
 
     def __init__(self, rate: int) -> None:
-        step = rate // 8000
-        size = rate * 32 // 1000 // step
-        self._step, self._size = step, size
+        self._step = step = rate // 8000
+        self._size = size = rate * 32 // 1000 // step
         self._lag = lag = round(rate / step / 4000)
+        self._rate = str(rate)
         self._ones = np.ones(step, np.float32)
         self._spectrum = _spectrum(size, rate / step)
-        self._sounds = np.zeros((1 + BLOCK_FRAMES, size), np.float32)  # The first is of the frame before.
-        self._slopes = np.zeros((1 + BLOCK_FRAMES, size), np.float32)
         self._scale = 1.0 / ((size - lag) * (2 * step) ** 2)
         self._silent = SURELY * 10 ** (LOWEST_FLOOR_DB / 10) / self._scale
         self._loudest = 0.0  # Power in the last block: the first guess of what the next is like.
@@ -100,55 +108,56 @@ class EnergyEngine:
         self._quiet = 0
         self._odds = 0.0
 
-    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
-        """Rates the frames that are in the array when it is called, after its first row."""
-        used = self._size * self._step
-        if frames.flags.c_contiguous and frames.shape[1] == used:
-            return partial(self._probabilities, self._block(frames))
-        copied = np.zeros((len(frames), used), np.float32)
-        block = self._block(copied)
-
-        def rate() -> Sequence[float]:
-            copied[:] = frames[:, :used]
-            return self._probabilities(block)
-
-        return rate
-
-    def silence(self, count: int) -> Sequence[float]:
-        """Rates frames of digital silence after a frame of it: their power is 0."""
-        self._loudest = 0.0
-        if self._counted + count < FLOOR_FRAMES:
-            return self._quiet_frames(count, 0.0)
-        return self._rated([0.0] * count)
-
-    def _block(self, frames: NDArray[np.float32]) -> _Block:
-        rows = len(frames)
-        sound = self._sounds[:rows].reshape(-1)
-        new, slope, lag = sound[self._size :], self._slopes[1:rows], self._lag
-        return _Block(
-            rows - 1,
-            frames.reshape(-1),
-            frames.reshape(-1, self._step),
-            sound,
-            new[lag:],
-            new[:-lag],
-            slope.reshape(-1)[:-lag],
-            slope[:, :-lag],
-        )
-
-    def _probabilities(self, block: _Block) -> Sequence[float]:
-        count, silent = block.count, self._silent
+    def rate(self, before: Samples, pieces: Sequence[Samples], count: int, length: int) -> Sequence[float]:
+        """Rates the next frames."""
+        block = self._block(count)
+        room, at = block.room, 0
+        for piece in pieces:
+            if (end := at + len(piece)) > len(room):
+                end = len(room)
+                piece = piece[: end - at]
+            room[at:end] = piece
+            at = end
+        silent = self._silent
         steady = self._counted + count < FLOOR_FRAMES
         if steady and 16 * self._loudest < silent:
             # A slope is the difference of two sums of `step` samples.
-            most = 4 * self._step * float(block.samples.dot(block.samples))
-            if most < silent:
-                return self._quiet_frames(count, most)
+            power = 4 * self._step * float(block.samples.dot(block.samples))
+            if power < silent:
+                return self._quiet_frames(count, power)
         powers = self._powers(block)
         least = min(powers)
         if steady and least >= self._least and self._loudest < self._surely_quiet:
             return self._quiet_frames(count, least)
-        return self._rated(powers)
+        return self._rated(powers, before, block)
+
+    def silence(self, count: int) -> Sequence[float]:
+        """Rates frames of digital silence after a frame of it: their power is 0."""
+        self._loudest = 0.0
+        if (beyond := self._counted + count - FLOOR_FRAMES) > 0:
+            self._quiet_frames(count - beyond, 0.0)
+        self._quiet_frames(min(beyond, count) if beyond > 0 else count, 0.0)
+        return _ZEROS[count]
+
+    def _block(self, count: int) -> _Block:
+        blocks: list[_Block] | None = _OWN.__dict__.get(self._rate)
+        if blocks is None:
+            blocks = _OWN.__dict__[self._rate] = self._new_blocks()
+        return blocks[count]
+
+    def _new_blocks(self) -> list[_Block]:
+        """Those of no frame to `BLOCK_FRAMES`, in the same memory."""
+        size, step, lag = self._size, self._step, self._lag
+        room = np.zeros((2 + BLOCK_FRAMES) * size * step, np.float32)
+        sounds = np.zeros((1 + BLOCK_FRAMES, size), np.float32)
+        slopes = np.zeros((BLOCK_FRAMES, size), np.float32)
+        blocks: list[_Block] = []
+        for count in range(1 + BLOCK_FRAMES):
+            samples, sound = room[: count * size * step], sounds[1 : 1 + count].reshape(-1)
+            late, early, slope = sound[lag:], sound[:-lag], slopes[:count].reshape(-1)[:-lag]
+            groups = samples.reshape(-1, step)
+            blocks.append(_Block(room, samples, groups, sounds, sound, late, early, slope, slopes[:count, :-lag]))
+        return blocks
 
     def _powers(self, block: _Block) -> list[float]:
         block.groups.dot(self._ones, block.sound)
@@ -170,7 +179,7 @@ class EnergyEngine:
         How far silence is below the lowest floor makes no difference.
         """
         self._counted += count
-        if power < self._least:
+        if power < self._least or self._counted == FLOOR_FRAMES:
             self._move_floor(power)
         self._quiet += count
         held, self._odds = self._odds, 0.0
@@ -178,26 +187,28 @@ class EnergyEngine:
             return [held, *_ZEROS[count - 1]]
         return _ZEROS[count]
 
-    def _rated(self, powers: list[float]) -> list[float]:
+    def _rated(self, powers: list[float], before: Samples, block: _Block) -> list[float]:
         """The probabilities of the block's frames, by their powers. One loop without calls: it runs in every append."""
         rated: list[float] = []
         for number, power in enumerate(powers, 1):
             self._counted += 1
             if power < self._least or self._counted == FLOOR_FRAMES:
                 self._move_floor(power)
-            before, odds = self._odds, 0.0
+            held, odds = self._odds, 0.0
             if (
                 power < self._surely_quiet
                 or (over_floor_db := 10.0 * log10(power * self._scale + 1e-9) - self._floor_db) < LEAST_OVER_FLOOR_DB
             ):
                 self._quiet += 1
-            elif (self._voices == ONSET_FRAMES and self._quiet <= QUIET_FRAMES) or self._is_a_voice(number):
+            elif (self._voices == ONSET_FRAMES and self._quiet <= QUIET_FRAMES) or self._is_a_voice(
+                number, before, block
+            ):
                 self._quiet = 0
                 odds = 1.0 / (1.0 + exp((EVEN_ODDS_DB - over_floor_db) / ODDS_WIDTH_DB))
             self._odds = odds
             # The end of a word sinks under the floor before it is over: Silero, and the recorded turn, hold a frame
             # longer.
-            rated.append(before if before > odds and self._voices == ONSET_FRAMES else odds)
+            rated.append(held if held > odds and self._voices == ONSET_FRAMES else odds)
         return rated
 
     def _loudness_db(self, power: float) -> float:
@@ -217,12 +228,15 @@ class EnergyEngine:
         self._floor_db = max(self._loudness_db(power), LOWEST_FLOOR_DB)
         self._surely_quiet = SURELY * 10 ** ((self._floor_db + LEAST_OVER_FLOOR_DB) / 10) / self._scale
 
-    def _is_a_voice(self, number: int) -> bool:
+    def _is_a_voice(self, number: int, before: Samples, block: _Block) -> bool:
         if self._quiet > QUIET_FRAMES:
             self._voices = 0
         self._quiet = 0
         if self._voices < ONSET_FRAMES:
-            heard = self._spectrum.is_a_voice(self._sounds[number - 1 : number + 1])
+            if number == 1:
+                used = before[: self._size * self._step].astype(np.float32)
+                used.reshape(-1, self._step).dot(self._ones, block.sounds[0])
+            heard = self._spectrum.is_a_voice(block.sounds[number - 1 : number + 1])
             self._voices = self._voices + 1 if heard else 0
         return self._voices > 0
 

@@ -6,7 +6,7 @@ positions equal those of the recorded OpenAI turn to the frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +29,7 @@ class SileroEngine:
     """
 
     onset_frames = 1  # The network has a memory and does not fall for clicks; asking twice would come a frame late.
+    silence_is_quiet = False
 
     def __init__(self, rate: int) -> None:
         try:
@@ -43,9 +44,12 @@ class SileroEngine:
         self._silent_frame = np.zeros(rate * 32 // 1000, np.float32)
         self._waiting = np.zeros(SLACK_SAMPLES, np.float32)
 
-    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
-        """Rates the frames that are in the array when it is called, after its first row."""
-        return lambda: [self._probability(frame) for frame in frames[1:]]
+    def rate(
+        self, before: NDArray[np.int16], pieces: Sequence[NDArray[np.int16]], count: int, length: int
+    ) -> Sequence[float]:
+        """Rates the next frames."""
+        frames = np.concatenate(pieces)[: count * length].reshape(count, length).astype(np.float32)
+        return [self._probability(frame) for frame in frames]
 
     def silence(self, count: int) -> Sequence[float]:
         """Rates frames of digital silence."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mockserver.audio.vad import energy
+from mockserver.audio.vad.detector import TurnSettings
 from mockserver.audio.vad.spectrum import VoiceSpectrum
 
 
@@ -67,17 +68,29 @@ class PlainEnergy:
         return self.voices > 0
 
 
-def plain_borders(probabilities: list[float], threshold: float, silence_duration_ms: int) -> list[tuple[str, int]]:
-    """Where turns begin and end, in ms, by frames of those probabilities."""
-    borders: list[tuple[str, int]] = []
-    speaking, run = False, 0
-    for number, probability in enumerate(probabilities):
-        speech = probability >= (max(threshold - 0.15, 0.01) if speaking else threshold)
-        run = 0 if speech == speaking else run + 1
-        if not speaking and run == 2:
-            speaking, run = True, 0
-            borders.append(("began", number * 32))
-        elif speaking and run and (run - 1) * 32 >= silence_duration_ms:
-            speaking, run = False, 0
-            borders.append(("ended", (number + 1) * 32))
-    return borders
+class PlainTurns:
+    """`TurnDetector` without its engine: each frame is judged when it comes."""
+
+    def __init__(self, settings: TurnSettings) -> None:
+        self.settings = settings
+        self.frame = -1
+        self.clear()
+
+    def clear(self) -> None:
+        self.speaking, self.run = False, 0
+
+    def borders(self, probabilities: list[float]) -> list[tuple[str, int]]:
+        """Where turns begin and end in the next frames, in ms, by their probabilities."""
+        borders: list[tuple[str, int]] = []
+        threshold, silence_duration_ms = self.settings.threshold, self.settings.silence_duration_ms
+        for probability in probabilities:
+            self.frame += 1
+            speech = probability >= (max(threshold - 0.15, 0.01) if self.speaking else threshold)
+            self.run = 0 if speech == self.speaking else self.run + 1
+            if not self.speaking and self.run == 2:
+                self.speaking, self.run = True, 0
+                borders.append(("began", self.frame * 32))
+            elif self.speaking and self.run and (self.run - 1) * 32 >= silence_duration_ms:
+                self.speaking, self.run = False, 0
+                borders.append(("ended", (self.frame + 1) * 32))
+        return borders

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from mockserver.audio.vad.detector import (
 )
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.audio.vad.silero import SileroEngine
-from tests.mockserver.audio.plain_vad import PlainEnergy, frames_of, plain_borders
+from tests.mockserver.audio.plain_vad import PlainEnergy, PlainTurns, frames_of
 
 Samples = NDArray[np.int16]
 TURNS = TurnSettings(threshold=0.5, silence_duration_ms=200, prefix_padding_ms=300)
@@ -38,9 +38,10 @@ class Scripted:
     def __init__(self, *probabilities: float, onset_frames: int = 1) -> None:
         self._left = list(probabilities)
         self.onset_frames = onset_frames
+        self.silence_is_quiet = False
 
-    def rater(self, frames: NDArray[np.float32]) -> Callable[[], list[float]]:
-        return lambda: self.silence(len(frames) - 1)
+    def rate(self, before: Samples, pieces: Sequence[Samples], count: int, length: int) -> list[float]:
+        return self.silence(count)
 
     def silence(self, count: int) -> list[float]:
         return [self._left.pop(0) for _ in range(count)]
@@ -192,15 +193,10 @@ class Overheard(EnergyEngine):
         self.given: list[float] = []
         self.silent_frames = 0
 
-    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
-        rate = super().rater(frames)
-
-        def overheard() -> Sequence[float]:
-            given = rate()
-            self.given += given
-            return given
-
-        return overheard
+    def rate(self, before: Samples, pieces: Sequence[Samples], count: int, length: int) -> Sequence[float]:
+        given = super().rate(before, pieces, count, length)
+        self.given += given
+        return given
 
     def silence(self, count: int) -> Sequence[float]:
         given = super().silence(count)
@@ -266,9 +262,45 @@ def test_blocks_and_shortcuts_give_what_a_plain_detector_gives_frame_by_frame(
     append = append_ms * rate // 1000
     pieces = cut(samples, sizes or [append] * (len(samples) // append))
     borders = [border for piece in pieces for border in vad.feed(piece)]
+    vad.clear()  # rates what waits
     assert engine.given == expected
     named = [("began" if isinstance(border, TurnBegan) else "ended", border.at_ms) for border in borders]
-    assert named == plain_borders(expected, threshold, silence_ms)
+    assert named == PlainTurns(TurnSettings(threshold, silence_ms, prefix_padding_ms=0)).borders(expected)
+
+
+SETTINGS = st.builds(TurnSettings, st.floats(0.0, 1.0), st.integers(0, 900), st.just(0))
+CHANGES = st.lists(st.none() | st.just("clear") | SETTINGS, max_size=60)
+
+
+@pytest.mark.pure
+@settings(max_examples=60)
+@given(rate=st.sampled_from((8000, 11025, 24000)), parts=PARTS, changes=CHANGES, append_ms=st.sampled_from((20, 100)))
+def test_an_append_brings_the_borders_of_its_frames_whatever_is_changed_between(
+    rate: int,
+    parts: list[tuple[str, float, float]],
+    changes: list[str | TurnSettings | None],
+    append_ms: int,
+):
+    rng = np.random.default_rng(len(changes))
+    samples = pcm(np.concatenate([level * sounding(kind, length_s, rate, rng) for kind, length_s, level in parts]))
+    append = append_ms * rate // 1000
+    vad, plain, eager = TurnDetector(rate, TURNS), PlainEnergy(rate), PlainTurns(TURNS)
+    frames, done = frames_of(samples, rate), 0
+    for number, piece in enumerate(cut(samples, [append] * (len(samples) // append))):
+        complete = len(frames_of(samples[: number * append + len(piece)], rate))
+        rated = [plain.probability(frame) for frame in frames[done:complete]]
+        done = complete
+        named = [("began" if isinstance(each, TurnBegan) else "ended", each.at_ms) for each in vad.feed(piece)]
+        assert named == eager.borders(rated)
+        match changes[number] if number < len(changes) else None:
+            case None:
+                pass
+            case TurnSettings() as new:
+                vad.settings = eager.settings = new
+            case _:
+                vad.clear()
+                eager.clear()
+        assert vad.speaking == eager.speaking
 
 
 @pytest.mark.pure
@@ -285,6 +317,7 @@ def test_digital_silence_is_passed_over_and_changes_nothing(rate: int, append_ms
     append = append_ms * rate // 1000
     for piece in cut(samples, [append] * (len(samples) // append)):
         vad.feed(piece)
+    vad.clear()  # rates what waits
     assert engine.given == expected
     assert max(expected) > 0.9
     assert (engine.silent_frames > 50) == (rate != 44100)
