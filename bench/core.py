@@ -28,7 +28,7 @@ from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.narration import Narration
 from mockserver.server.notices import CallOpened
 from mockserver.session.session import Session
-from replay.cassette.frames import Binary, Text
+from replay.cassette.frames import Binary, Frame, Passage, Sound, Text, apart
 from replay.findings.call import Handshake
 from replay.findings.messages import Messages
 from replay.findings.watch import Watcher
@@ -41,13 +41,15 @@ FORMATS = ("audio/pcm", "audio/pcmu", "audio/pcma")
 
 def new_session(dialect: str, pacing: str = "burst") -> Session:
     opening = Opening(seed="0/0", epoch=EPOCH)
-    return Session(
+    session = Session(
         SERVICES[dialect].open(opening),
         EchoResponder(),
         CachedSynthesizer(synthesizer_named("tone")),
         seed="0/0",
         pacing=pacing,
     )
+    session.joins = True  # as in a server
+    return session
 
 
 def typed(text: str) -> tuple[str, str]:
@@ -139,7 +141,7 @@ def observed_turns(dialect: str) -> Callable[[], int]:
         for frame in frames:
             session.receive(frame, now)
         said = session.take_output(now)
-        turns.append((said, b"".join(each.frame.data for each in said)))
+        turns.append((said, b"".join(wire_of(each.frame) for each in said)))
 
     def run() -> int:
         log = observed(dialect, session)
@@ -150,6 +152,14 @@ def observed_turns(dialect: str) -> Callable[[], int]:
         return TURNS
 
     return run
+
+
+def wire_of(frame: Frame | Sound | Passage) -> bytes:
+    """The bytes of its frames, or of its message."""
+    if isinstance(frame, Passage):
+        return frame.wire
+    assert isinstance(frame, Text | Binary)
+    return frame.data
 
 
 def observed_appends(dialect: str, frames: list[str]) -> Callable[[], int]:
@@ -226,7 +236,7 @@ def digest(dialect: str, pacing: str) -> str:
 
 
 def _hash(said: hashlib._Hash, session: Session, now: float) -> None:
-    for each in session.take_output(now):
+    for each in apart(session.take_output(now)):
         said.update(repr(each.at).encode())
         if isinstance(each.frame, Text | Binary):
             said.update(each.frame.data)

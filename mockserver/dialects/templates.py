@@ -51,6 +51,10 @@ class Blanks:
         """The id of an event."""
         return self._next(0)
 
+    def events(self, count: int, at: float = 0.0) -> list[str]:
+        """The ids of so many events."""
+        return [self.event(at) for _ in range(count)]
+
     def draw(self, count: int) -> str:
         """That many characters of padding."""
         return self._next(count) if count else ""

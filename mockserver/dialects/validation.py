@@ -15,6 +15,8 @@ from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES
 TOO_INTRICATE = f"The message has too many fields and values; send at most {MOST_VALUES} in one message"
 TOO_LONG = f"The message has more than {MOST_CHARACTERS} characters, and neither audio nor images"
 """The services have limits of this kind; their number and wording are guesses."""
+SHORT = 60
+"""Characters of a message with little beside its type. Such messages come again and again, and are read once."""
 Tagged = Collection[tuple[str, ...]]
 """Paths at which pydantic adds the name of a union's member to an error's path; `*` is any position in a list."""
 

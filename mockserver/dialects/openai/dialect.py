@@ -229,8 +229,9 @@ class OpenAI:
         return previous is not None and previous != self._first_item_id
 
     def filled(self, template: Template, response: Response, item: Item, at: float, latency_s: float) -> Passage:
-        event, padding = self.ids.event, self._obfuscation.draw
-        drawn = [padding(each) if each else event(at) for each in template.drawn]
+        events = iter(self.ids.events(template.drawn.count(0), at))
+        padding = self._obfuscation.draw
+        drawn = [padding(each) if each else next(events) for each in template.drawn]
         self._has_spoken = self._has_spoken or template.speaks
         return template.filled(Filling(item.id, response.id, item.previous, 0, "", drawn))
 

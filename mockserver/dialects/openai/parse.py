@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pybase64
@@ -27,6 +27,7 @@ from mockserver.dialects.openai.client_events import (
     BufferClear,
     BufferCommit,
     CallEvent,
+    ClientEvent,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -54,6 +55,7 @@ from mockserver.dialects.openai.client_events import (
 )
 from mockserver.dialects.openai.errors import bad_value, loaded, rejected
 from mockserver.dialects.openai.session_object import Json, Model
+from mockserver.dialects.validation import SHORT
 from mockserver.protocol import commands
 from mockserver.protocol.commands import AddCall, AddMessage, AddResult, Approve, Command, Part, Rejected
 from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES, too_intricate, too_long
@@ -90,12 +92,22 @@ def parse(data: str | bytes, state: SessionState) -> Command:
     if too_intricate(data):
         return Rejected(f"Invalid event: too many values. Expected at most {MOST_VALUES}.", code="invalid_event")
     try:
-        event = (CALL_EVENTS if state.media else EVENTS).validate_json(data)
+        event: CallEvent
+        if state.media:
+            event = CALL_EVENTS.validate_json(data)
+        else:
+            event = _known(data) if len(data) <= SHORT else EVENTS.validate_json(data)
     except ValidationError as error:
         return rejected(error, loaded(data))
     except RecursionError:
         return Rejected("Invalid event: the message is nested too deeply.", code="invalid_json")
     return _command(event, state)
+
+
+@lru_cache(maxsize=256)
+def _known(data: str) -> ClientEvent:
+    """An event that says little beside its type, such as `response.create`: clients send it again and again."""
+    return EVENTS.validate_json(data)
 
 
 def check_session(session: object, default_model: str) -> Rejected | None:

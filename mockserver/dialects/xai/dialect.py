@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from itertools import islice
 
 import orjson
 from typing_extensions import assert_never
@@ -77,13 +78,18 @@ class XaiIds:
 
     def __init__(self, seed: str, call_id: str | None = None) -> None:
         """The conversation of a call has the call's id (documented)."""
-        self.event: Callable[[], str] = uuid4s(LateStream(seed, "event")).__next__
+        self._events = uuid4s(LateStream(seed, "event"))
+        self.event: Callable[[], str] = self._events.__next__
         """Draws the id of an event."""
         self._items = uuid4s(LateStream(seed, "item"))
         self._responses = uuid4s(LateStream(seed, "response"))
         self._calls = LateStream(seed, "call")
         self.session = hex128(stream(seed, "session"))
         self.conversation = call_id or uuid4(stream(seed, "conversation"))
+
+    def events(self, count: int) -> list[str]:
+        """Draws the ids of so many events."""
+        return list(islice(self._events, count))
 
     def item(self, at: float = 0.0) -> str:
         return next(self._items)
@@ -128,8 +134,7 @@ class Xai:
         return True
 
     def filled(self, template: Template, response: Response, item: Item, at: float, latency_s: float) -> Passage:
-        event = self.ids.event
-        drawn = [event() for _ in template.drawn]
+        drawn = self.ids.events(len(template.drawn))
         shown = f"{latency_s:.2f}"
         return template.filled(Filling(item.id, response.id, item.previous, self._unix_ms(at), shown, drawn))
 
