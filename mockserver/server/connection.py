@@ -54,6 +54,7 @@ FLOOD = 10_000
 
 _CLOSE, _PING, _PONG = 0x88, 0x89, 0x8A
 _PAYLOAD = b"mock"
+_MESSAGE = (str, bytes)
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _LOG = logger(__name__)
 
@@ -213,7 +214,7 @@ class Connection(Pump[Peer]):
         turn_s, frames = self._loop.time(), 0
         while self._rest is None:
             message = self._frames.next()
-            if isinstance(message, str | bytes):
+            if isinstance(message, _MESSAGE):
                 if len(message) > LONG_MESSAGE:
                     self._joined = message
                     return True

@@ -25,6 +25,8 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0
 _OPCODES = frozenset((_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG))
 _CODES = frozenset(int(code) for code in WSCloseCode)
 """Close codes below 3000 that are taken."""
+_WHOLE_TEXT = 0x80 | _TEXT
+"""How nearly all frames begin: a text that is not fragmented."""
 _MOST_CONTROL = 125
 """Bytes of a control frame's payload."""
 _SHORT = 512
@@ -84,52 +86,41 @@ class ClientFrames:
 
     def next(self) -> Message | Ping | Closing | Passed | None:
         """What the next frame brings; None if more bytes are needed. Raises WebSocketError."""
-        if len(self._data) - self._at < self._needed or (frame := self._frame()) is None:
+        data, at = self._data, self._at
+        held = len(data) - at
+        if held < self._needed:
             return None
-        opcode, final, payload = frame
-        if self._at == len(self._data):
+        first, second = data[at], data[at + 1]
+        size, head = second & 0x7F, 2
+        if first != _WHOLE_TEXT:
+            _check(first, size)
+        if size > 125:
+            head = 4 if size == 126 else 10
+            if held < head:
+                self._needed = head
+                return None
+            size = int.from_bytes(data[at + 2 : at + head], "big")
+        opcode = first & 0xF
+        if opcode < _CLOSE and (length := size + len(self._fragments)) >= self._most:
+            raise WebSocketError(WSCloseCode.MESSAGE_TOO_BIG, f"Message size {length} exceeds limit {self._most}")
+        if second >= 0x80:
+            head += 4
+        if held < (whole := head + size):
+            self._needed = whole
+            return None
+        start, end = at + head, at + whole
+        payload = unmasked(data, start, end) if second >= 0x80 else bytes(data[start:end])
+        self._needed, self._at = 2, end
+        if held == whole:
             self._data, self._at = b"", 0  # memory that an idle session does not need
-        if opcode == _TEXT and final and not self._kind:
+        if first == _WHOLE_TEXT and not self._kind:
             return _text(payload)
         if opcode == _PING:
             return Ping(payload)
         if opcode == _CLOSE:
             return _closing(payload)
-        whole = None if opcode == _PONG else self._joined(opcode, final, payload)
-        return Passed() if whole is None else whole
-
-    def _frame(self) -> tuple[int, bool, bytes] | None:
-        """The opcode of the next frame, whether it is a message's last, and its payload."""
-        data, at = self._data, self._at
-        first, second = data[at], data[at + 1]
-        opcode, size, head = first & 0xF, second & 0x7F, 2
-        if first & 0x70:
-            raise _wrong("Received frame with non-zero reserved bits")
-        if opcode not in _OPCODES:
-            raise _wrong(f"Unexpected opcode={opcode}")
-        if opcode >= _CLOSE:
-            if first < 0x80:
-                raise _wrong("Received fragmented control frame")
-            if size > _MOST_CONTROL:
-                raise _wrong("Control frame payload cannot be larger than 125 bytes")
-        elif size > 125:
-            head = 4 if size == 126 else 10
-            if len(data) - at < head:
-                self._needed = head
-                return None
-            size = int.from_bytes(data[at + 2 : at + head], "big")
-        if opcode < _CLOSE and size + len(self._fragments) >= self._most:
-            length = size + len(self._fragments)
-            raise WebSocketError(WSCloseCode.MESSAGE_TOO_BIG, f"Message size {length} exceeds limit {self._most}")
-        masked = second >= 0x80
-        start = at + head + 4 * masked
-        end = start + size
-        if len(data) < end:
-            self._needed = end - at
-            return None
-        self._needed, self._at = 2, end
-        payload = bytes(data[start:end])
-        return opcode, first >= 0x80, unmasked(payload, bytes(data[start - 4 : start])) if masked else payload
+        message = None if opcode == _PONG else self._joined(opcode, first >= 0x80, payload)
+        return Passed() if message is None else message
 
     def _joined(self, opcode: int, final: bool, payload: bytes) -> Message | None:
         """The message that this fragment, or this unfragmented frame, completes."""
@@ -148,16 +139,30 @@ class ClientFrames:
         return _text(payload) if kind == _TEXT else payload
 
 
-def unmasked(payload: bytes, mask: bytes) -> bytes:
-    """The payload without its mask, or with it (RFC 6455 section 5.3)."""
-    size = len(payload)
+def _check(first: int, size: int) -> None:
+    """Raise WebSocketError for what the first byte of a frame, or the size in the second, may not be."""
+    opcode = first & 0xF
+    if first & 0x70:
+        raise _wrong("Received frame with non-zero reserved bits")
+    if opcode not in _OPCODES:
+        raise _wrong(f"Unexpected opcode={opcode}")
+    if opcode >= _CLOSE:
+        if first < 0x80:
+            raise _wrong("Received fragmented control frame")
+        if size > _MOST_CONTROL:
+            raise _wrong("Control frame payload cannot be larger than 125 bytes")
+
+
+def unmasked(data: bytes | bytearray, start: int, end: int) -> bytes:
+    """The payload in `data[start:end]` without its mask, which is before it (RFC 6455 section 5.3)."""
+    size, mask = end - start, bytes(data[start - 4 : start])
     if mask == b"\0\0\0\0":
-        return payload
+        return bytes(data[start:end])
     keys = mask * (size // 4 + 1)
     if size < _SHORT:
         key = int.from_bytes(keys[:size], "little")
-        return (int.from_bytes(payload, "little") ^ key).to_bytes(size, "little")
-    return (np.frombuffer(payload, _OCTET) ^ np.frombuffer(keys, _OCTET, size)).tobytes()
+        return (int.from_bytes(data[start:end], "little") ^ key).to_bytes(size, "little")
+    return (np.frombuffer(data, _OCTET, size, start) ^ np.frombuffer(keys, _OCTET, size)).tobytes()
 
 
 def _text(payload: bytes) -> str:
