@@ -119,7 +119,7 @@ class _SampleDecoder:
             data = self._odd + data
             whole = len(data) - len(data) % self._width
             data, self._odd = data[:whole], data[whole:]
-        return decode(data, self._format)
+        return np.frombuffer(data, _INT16) if self._width == 2 else decode(data, self._format)
 
 
 class _SampleEncoder:

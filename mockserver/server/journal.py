@@ -252,14 +252,21 @@ class SessionLog:
             self._keep_heard()
         if self.recording is not None:
             self.recording.sent(at, data)
-        if not isinstance(data, Close):
-            journal = self._journal
-            self.messages_in += 1
-            journal.bytes_in += len(data)
-            (self._messages or self._told()).sent(at, data)
-            if len(data) > (most := journal.max_bytes // 8):
-                data = _beginning(data, most)
-        self._keep((at, "in", data))
+        if isinstance(data, Close):
+            self._keep((at, "in", data))
+            return
+        journal, size = self._journal, len(data)
+        self.messages_in += 1
+        journal.bytes_in += size
+        (self._messages or self._told()).sent(at, data)
+        if size > (most := journal.max_bytes // 8):
+            data = _beginning(data, most)
+            size = len(data)
+        self._kept.append((at, "in", data))
+        self.frames += 1
+        if journal.waiting.waiters:
+            self._offer((at, "in", data))
+        journal.kept(self, _ENTRY_BYTES + size)
 
     def outbound(self, at: float, frame: Frame) -> None:
         """A frame went out, or the connection was reset."""
@@ -430,9 +437,13 @@ class SessionLog:
         self._kept.append(kept)
         self.frames += len(kept[0]) if len(kept) == 2 else 1
         if self._journal.waiting.waiters:
-            for entry in _entries(kept):
-                self._journal.waiting.offer(self.id, entry.way, entry.type, (self, entry))
+            self._offer(kept)
         self._journal.kept(self, _size(kept))
+
+    def _offer(self, kept: _Kept) -> None:
+        """Give it to the requests that wait for it."""
+        for entry in _entries(kept):
+            self._journal.waiting.offer(self.id, entry.way, entry.type, (self, entry))
 
     def _events(self, way: Way, type: str | None) -> list[Event]:
         events = (entry.event for entry in self.entries if entry.way == way)

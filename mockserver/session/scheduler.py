@@ -32,8 +32,8 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
-        self._first = NEVER
-        """The earliest instant at which a run continues."""
+        self.first = NEVER
+        """The earliest instant at which a run continues, if nothing is left to do of the last message."""
         self._started = 0
         self._rest: Rest | None = None
         """What is left to do of the last message."""
@@ -84,7 +84,7 @@ class Scheduler:
         """The earliest instant at which a run continues, `besides` the run of that name. None if no clock brings it."""
         if self._rest is not None:
             self._finish()
-        due = self._first
+        due = self.first
         if besides in self._pending:
             due = min((pending.due for name, pending in self._pending.items() if name != besides), default=NEVER)
         return None if due == NEVER else due
@@ -101,14 +101,14 @@ class Scheduler:
         """Continue the runs that are due up to and including `now`, in order."""
         if self._rest is not None:
             self._finish()
-        while self._first <= now and self._pending:
+        while self.first <= now and self._pending:
             name, pending = min(self._pending.items(), key=lambda entry: (entry[1].due, entry[1].number))
             del self._pending[name]
             self._find_first()
             self._resume(name, pending)
 
     def _find_first(self) -> None:
-        self._first = min([pending.due for pending in self._pending.values()], default=NEVER)
+        self.first = min([pending.due for pending in self._pending.values()], default=NEVER)
 
     def _finish(self) -> None:
         if not self._working:  # the work of a message may itself wake what waits
@@ -137,4 +137,4 @@ class Scheduler:
         if due is not None and name not in self._pending:
             pending.due = max(due, pending.due)
             self._pending[name] = pending
-            self._first = min(self._first, pending.due)
+            self.first = min(self.first, pending.due)

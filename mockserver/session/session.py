@@ -153,11 +153,11 @@ class Session:
         if self._limits.due:
             # What a client does upon a response's end comes after the count, since its way is longer (recordings).
             self._limits.report(now)
-        due = scheduler.next_due()
+        due = scheduler.first
         rest = self._take(data, now) if len(data) <= LONG_MESSAGE else self._take_long(data, now)
         if rest is not None and (left := scheduler.begin(rest)) is not None:
             return left
-        return None if self._out or self._requests.stated or scheduler.next_due() != due else QUIET
+        return None if self._out or self._requests.stated or scheduler.first != due else QUIET
 
     def lost(self, now: float) -> None:
         """The client is gone: nothing goes on."""
