@@ -11,7 +11,7 @@ import numpy as np
 
 from mockserver.audio.codecs import decoder_for
 from mockserver.audio.formats import AudioFormat, Samples
-from mockserver.audio.vad.detector import Border, EngineFactory, TurnBegan, TurnDetector, TurnSettings
+from mockserver.audio.vad.detector import Border, EngineFactory, TurnBegan, TurnDetector, TurnSettings, are_zeros
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.protocol.conversation import Item
 from mockserver.session.transcription import Heard
@@ -146,9 +146,8 @@ class InputBuffer:
         rate, vad = self._form.rate, self._vad
         self._heard(len(samples), rate)
         ms = len(samples) * 1000 / rate
-        if self.measures_sound and len(loud := np.flatnonzero((samples > SILENCE) | (samples < -SILENCE))):
-            first, last = (self._buffered_ms + each * 1000 / self._form.rate for each in (loud[0], loud[-1] + 1))
-            self._sound = self._sound[0] if self._sound else first, last
+        if self.measures_sound:
+            self._measure(samples)
         self.clock_ms += ms
         self._buffered_ms += ms
         if vad is None:
@@ -168,6 +167,16 @@ class InputBuffer:
                     self._kept.append(first[-(LEAD_MS * self._form.rate // 1000) :])
                     self._kept_ms = float(LEAD_MS)
         return borders
+
+    def _measure(self, samples: Samples) -> None:
+        """Note where the buffer's sound begins and ends, before the samples are counted."""
+        sound, rate = self._sound, self._form.rate
+        if sound is not None and len(samples) and abs(samples.item(-1)) > SILENCE:
+            # So it is in most appends of speech, and a search takes longer than turn detection.
+            self._sound = sound[0], self._buffered_ms + len(samples) * 1000 / rate
+        elif not are_zeros(samples) and len(loud := np.flatnonzero((samples > SILENCE) | (samples < -SILENCE))):
+            first, last = (self._buffered_ms + int(each) * 1000 / rate for each in (loud[0], loud[-1] + 1))
+            self._sound = sound[0] if sound else first, last
 
     def at_ms(self, border_ms: int) -> int:
         """A border's position on the connection's clock, in whole milliseconds."""

@@ -140,7 +140,8 @@ def engine_named(name: str) -> EngineFactory:
             assert_never(known)
 
 
-def _are_zeros(samples: Samples) -> bool:
+def are_zeros(samples: Samples) -> bool:
+    """Whether samples are digital silence, or none."""
     # The last sample is enough for nearly all sound, and bytes are compared faster than numpy counts.
     return not len(samples) or (samples.item(-1) == 0 and samples.tobytes() == bytes(samples.nbytes))
 
@@ -207,7 +208,7 @@ class TurnDetector:
             raise TypeError(f"got {samples.ndim}-D {samples.dtype} samples; decode to one row of int16, mono")
         if not self._still:
             self._pieces.append(samples)
-        elif not _are_zeros(samples):
+        elif not are_zeros(samples):
             self._stir()
             self._pieces.append(samples)
         self._held += len(samples)
@@ -278,7 +279,7 @@ class TurnDetector:
             last, end = last[end - length :].copy(), length
         self._before = before = last[end - length : end]
         rest = last[end:]
-        if not before.item(-1) and _are_zeros(before) and _are_zeros(rest) and not self._uneven:
+        if not before.item(-1) and are_zeros(before) and are_zeros(rest) and not self._uneven:
             self._still, self._pieces = True, []
             self._find_due()
         else:

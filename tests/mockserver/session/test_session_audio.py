@@ -8,11 +8,13 @@ from collections.abc import Generator
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockserver.audio.formats import PCM_24K, RATES
 from mockserver.audio.vad.detector import OPENAI_TURNS
 from mockserver.responders.base import Say
-from mockserver.session.input_audio import LEAD_MS, PIECE_S, InputBuffer
+from mockserver.session.input_audio import LEAD_MS, PIECE_S, SILENCE, SOUND_FRAME_MS, InputBuffer
 from mockserver.session.resumption import Memory
 from tests.mockserver.talk import TONE, Event, Script, Talk, kinds
 
@@ -304,3 +306,24 @@ def test_of_a_long_silence_the_second_before_speech_is_kept():
     for piece in buffer.pieces(bytes(48_000 * 3 * PIECE_S)):
         buffer.append(piece)
     assert (buffer.kept_ms, len(buffer.so_far())) == (LEAD_MS, 24 * LEAD_MS)
+
+
+QUIET_OR_LOUD = st.sampled_from((-3000, -SILENCE - 1, -SILENCE, 0, 0, 0, SILENCE, SILENCE + 1, 32767, -32768))
+
+
+@given(st.lists(st.lists(QUIET_OR_LOUD, max_size=4), max_size=8))
+def test_sound_is_counted_from_its_first_to_its_last_sample_however_it_comes(appends: list[list[int]]):
+    appends = [[each for each in append for _ in range(500)] for append in appends]
+    buffer = InputBuffer(PCM_24K, OPENAI_TURNS)
+    buffer.measures_sound = True
+    for append in appends:
+        buffer.append(np.array(append, np.int16))
+    whole = np.array([each for append in appends for each in append])
+    loud = np.flatnonzero(np.abs(whole) > SILENCE)
+    expected = 0.0
+    if len(loud):
+        first, last = loud[0] / 24, (loud[-1] + 1) / 24
+        padded = (first // SOUND_FRAME_MS - OPENAI_TURNS.prefix_padding_ms // SOUND_FRAME_MS) * SOUND_FRAME_MS
+        end_ms = min(-(-last // SOUND_FRAME_MS) * SOUND_FRAME_MS, len(whole) / 24)
+        expected = end_ms - max(0.0, padded)
+    assert buffer.take().sounding_ms == pytest.approx(expected)
