@@ -145,7 +145,7 @@ class Lines:
 
     def of(self, notice: Notice, at: float) -> list[str]:
         """The lines of a notice at Unix second `at`, without secrets."""
-        notice = _cleaned(notice)
+        notice = _cleaned(notice, self.form)
         if isinstance(notice, CallOpened):
             self._last = notice.number or self._last + 1
             self._calls[notice.session] = self._last
@@ -174,6 +174,8 @@ class Lines:
     def note(self, level: str, text: str, at: float) -> list[str]:
         """A line of the log, or of the server about itself, without secrets."""
         text = clean(text)
+        if self.form == "text" and not text.isprintable():
+            text = "\n".join(map(_printable, text.split("\n")))  # a traceback has lines
         if self.form == "json":
             about = _ABOUT.match(text)
             session = about[1] if about and about[1] in self._calls else ""
@@ -282,24 +284,31 @@ def shortened(unused: Sequence[str], first: Iterable[str] = (), most: int = MOST
     return shown
 
 
-def _cleaned(notice: Notice) -> Notice:
-    """The notice without secrets. A finding has none."""
+def _cleaned(notice: Notice, form: LogFormat) -> Notice:
+    """The notice without secrets, and as text without what moves a cursor. A finding has neither secrets nor that."""
     changed: dict[str, Any] = {}
     clean_now = cleaner()
     for name in _FIELDS[type(notice)]:
         value = cleaned = getattr(notice, name)
         if value and isinstance(value, str):
             cleaned = clean_now(value)
+            if form == "text" and not cleaned.isprintable():
+                cleaned = _printable(cleaned)
         elif value and isinstance(value, tuple):
-            cleaned = tuple(map(clean_now, value))
+            cleaned = tuple(map(clean_now, value))  # as text each is cut, which leaves what is printable
         if cleaned != value:
             changed[name] = cleaned
     return replace(notice, **changed) if changed else notice
 
 
+def _printable(text: str) -> str:
+    """The text with spaces for what moves a cursor or changes its colour."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
 def _cut(text: str, most: int) -> str:
     """One line of at most that many characters, with nothing that moves a cursor."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    line = " ".join(_printable(text).split())
     return line if len(line) <= most else line[: most - 3] + "..."
 
 

@@ -56,6 +56,40 @@ TURN = TurnAnswered(
 COMMON = {"event", "at", "call", "session", "trace_id", "span_id"}
 
 
+HOSTILE = "a\x1b[31m\r\nwarning: b\x07\u202e"
+"""What moves a cursor, changes a colour, begins a line, rings, or turns the direction of writing."""
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        CallOpened("sess_1", HOSTILE, HOSTILE, HOSTILE, HOSTILE),
+        TurnAnswered("sess_1", 1, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), status="failed", reason=HOSTILE),
+        ErrorSent("sess_1", HOSTILE, HOSTILE),
+        HandshakeRefused(400, HOSTILE, HOSTILE, HOSTILE),
+        RouteRefused(HOSTILE, HOSTILE, 404, HOSTILE),
+        TlsRefused(HOSTILE),
+        CallClosed("sess_1", 1000, HOSTILE, True, 1.0, 1),
+        CallRang(HOSTILE, HOSTILE, HOSTILE),
+        CallAnswered(HOSTILE, "sess_1"),
+        CallRejected(HOSTILE, 486),
+        CallReferred(HOSTILE, HOSTILE),
+        CallEnded(HOSTILE, HOSTILE),
+        MistakeFound(Finding("rule", "error", 1.0, 3, HOSTILE, "Do it well.", "sess_1")),
+    ],
+    ids=lambda notice: type(notice).__name__,
+)
+def test_nothing_of_a_client_moves_the_cursor_or_begins_a_line(notice: Notice):
+    lines = Lines().of(notice, 0.0)
+    assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines if line.startswith("warning")]
+
+
+def test_a_log_record_keeps_its_lines_and_moves_no_cursor():
+    (shown,) = Lines().note("error", "broken \x1b[2J\n  at line 1\a", 0.0)
+    assert shown == "error: broken  [2J\n  at line 1 "
+
+
 def test_calls_of_a_fleet_have_the_numbers_of_all_its_servers():
     lines, others = Lines(), Lines(form="json")
     first, second = replace(OPENED, number=7), replace(OPENED, session="sess_2", number=12)
