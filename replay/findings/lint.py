@@ -31,7 +31,7 @@ def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: fl
             requested = handshake(query, line.request.headers, known=False)
         if line.refused and line.response is not None:
             wait = next((value for name, value in line.response.headers if name.lower() == "retry-after"), "")
-            retry_after_s = float(wait) if wait.isdigit() else None
+            retry_after_s = float(wait) if wait.isdecimal() else None
             watcher.refused(recording.service, requested, line.opened_s, line.response.status, retry_after_s)
         else:
             watches.append(_watched(watcher, recording.service, requested, number, line))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 
 from replay.cassette.json_values import number_at, object_at, text_at
 from replay.findings.call import CLOSED, CallState, CallStep
@@ -118,7 +118,8 @@ def model_ends(call: CallState, step: CallStep) -> Iterator[Found]:
     expires_at = number_at(session, "expires_at")
     if not expires_at:
         return
-    today = datetime.fromtimestamp(expires_at - CAPS_S["openai"], timezone.utc).date()
+    if (today := _day(expires_at - CAPS_S["openai"])) is None:
+        return
     for name in (text_at(session, "model"), text_at(session, "audio", "input", "transcription", "model")):
         known = row(name, TRANSCRIPTION) or row(name, REALTIME)  # gpt-realtime-whisper is no variant of gpt-realtime
         if known is not None and known.ends is not None and (known.ends - today).days <= ENDS_SOON_DAYS:
@@ -130,6 +131,14 @@ def _deprecated(call: CallState, step: CallStep) -> Iterator[Found]:
     known, unix_ms = VOICE.get(call.model), number_at(step.event, "timestamp")
     if known is None or known.deprecated is None or not unix_ms:
         return
-    if datetime.fromtimestamp(unix_ms / 1000, timezone.utc).date() >= known.deprecated:
+    if (today := _day(unix_ms / 1000)) is not None and today >= known.deprecated:
         message = f"the service deprecated {call.model} on {known.deprecated}; {known.successor} takes its place"
         yield Found(message, call.model)
+
+
+def _day(unix_s: float) -> date | None:
+    """The day of a Unix second in UTC; None for a number that is no date."""
+    try:
+        return datetime.fromtimestamp(unix_s, timezone.utc).date()
+    except (OverflowError, OSError, ValueError):
+        return None

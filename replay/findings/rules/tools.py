@@ -25,6 +25,8 @@ _WRITES = frozenset(
     " insert invite issue make move order pay place post publish purchase put record refund register remove reschedule"
     " reserve save schedule send set start stop store submit transfer update upload withdraw write".split()
 )
+_UNDOES = frozenset("cancel delete free refund release remove reset restore revert revoke stop undo withdraw".split())
+"""Verbs of tools that take back what another one did, so that it may be done again."""
 _READS = frozenset("get list find search check look lookup read fetch show query is has count".split())
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _FAILED = re.compile(
@@ -112,6 +114,8 @@ def write_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
         if first is again or first.name != again.name or first.output is None or _failed(first.output):
             continue
         if _same(first.arguments, again.arguments) and first.output != step.item.get("output"):
+            if _taken_back(call, first.name, call.opened_at + first.answered_at):
+                continue
             message = (
                 f"{again.name}({again.arguments.strip()[:120]}) was carried out again, {again.at - first.at:.1f} s"
                 " after the first time, and gave another result"
@@ -122,6 +126,8 @@ def write_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
         if done.name != again.name or _failed(done.output) or not _same(done.arguments, again.arguments):
             continue
         if done.output != step.item.get("output"):
+            if _taken_back(call, done.name, done.at):
+                continue
             since = call.opened_at + step.at - done.at
             yield Found(
                 f"{again.name}({again.arguments.strip()[:120]}) was carried out again over a new connection,"
@@ -149,8 +155,24 @@ def _writes(call: CallState, name: str) -> bool:
 
 def writes(name: str) -> bool:
     """Whether a tool of this name has side effects, judged by its verb."""
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = _verbs(name)
     return not _WRITES.isdisjoint(words) and words[0] not in _READS
+
+
+def _taken_back(call: CallState, name: str, since: float) -> bool:
+    """Whether another tool than `name` was carried out since then, in seconds of the clock that all connections share,
+    that takes back what tools did. Of which of them, frames do not show."""
+    return any(
+        done.at >= since
+        and done.name != name
+        and not _UNDOES.isdisjoint(_verbs(done.name))
+        and not _failed(done.output)
+        for done in (*call.carried_out_before, *call.carried_out)
+    )
+
+
+def _verbs(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name)]
 
 
 def _failed(output: object) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from replay.cassette.frames import Text
 from replay.findings import Finding
-from replay.findings.call import Handshake
+from replay.findings.call import CallStep, Handshake
 from replay.findings.watch import Watcher
 from tests.live_messages import received
 
@@ -77,3 +77,17 @@ def test_an_alias_or_a_model_without_an_announced_end_is_fine():
     assert deprecated("grok-voice-think-fast-1.0", "grok-voice-think-fast-1.0", "2026-12-01") == []
     (found,) = deprecated(None, "grok-voice-think-fast-2.0", "2026-12-01")
     assert found.rule == "model-ends"
+
+
+@pytest.mark.parametrize("instant", [1e30, -1e30, 1e300])
+def test_a_time_that_is_no_date_ends_no_check(instant: float):
+    events: list[dict[str, object]] = [
+        {"type": "session.created", "session": {"model": "gpt-realtime", "expires_at": instant}},
+        {"type": "ping", "timestamp": instant},
+    ]
+    for dialect in ("openai", "xai@2026-10"):
+        watcher = Watcher()
+        watch = watcher.open("s", dialect, Handshake({"model": "grok-voice-latest"}))
+        for event in events:
+            watch.recorded(CallStep(0.1, "received", str(event["type"]), event))
+        assert not [each for each in watcher.findings if each.rule == "model-ends"]

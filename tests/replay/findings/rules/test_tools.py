@@ -6,6 +6,7 @@ import pytest
 
 from mockserver.responders.base import Call, Hosted, Say, Step
 from replay.findings import Levels
+from replay.findings.call import CarriedOut
 from replay.findings.rules.tools import writes
 from replay.findings.watch import Watcher
 from tests.replay.findings.watched_calls import DIALECTS, LONG, WatchedCall, calling, watched_call
@@ -183,6 +184,14 @@ def test_booking_again_in_the_same_conversation_is_found(dialect: str):
     assert [finding.rule for finding in watcher.findings] == ["repeated-write"]
 
 
+def test_what_was_taken_back_over_a_connection_that_was_lost_may_be_booked_again():
+    watcher = Watcher(Levels({"undeclared-call": "off"}))
+    booked(watcher, "xai", 0.0, '{"booking": 1}', left=False)
+    watcher.attempts[0].carried_out.append(CarriedOut("cancel_appointment", "{}", '{"cancelled": 1}', 3.0))
+    booked(watcher, "xai", 20.0, '{"booking": 2}', left=True)
+    assert list(watcher.findings) == []
+
+
 @pytest.mark.parametrize(("left", "opened_s", "output"), [(True, 20.0, "2"), (False, 60.0, "2"), (False, 20.0, "1")])
 def test_another_call_a_later_one_and_the_first_result_again_are_no_second_booking(
     left: bool, opened_s: float, output: str
@@ -227,6 +236,26 @@ def test_booking_that_was_done_once_is_fine(first: str, second: str):
             call.send("response.create")
         call.rest()
     assert call.rules == []
+
+
+@pytest.mark.parametrize(
+    ("between", "output", "rules"),
+    [
+        ("cancel_appointment", '{"cancelled": 1}', []),
+        ("cancel_appointment", '{"ok": false}', ["repeated-write"]),
+        ("check_availability", '{"slots": []}', ["repeated-write"]),
+    ],
+)
+@both
+def test_what_was_taken_back_may_be_booked_again(dialect: str, between: str, output: str, rules: list[str]):
+    names = ("book_appointment", between, "book_appointment")
+    with watched_call(dialect, *map(calling, names)) as call:
+        call.say("Book it, cancel it, book it again.")
+        for result in ('{"booking": 1}', output, '{"booking": 2}'):
+            call.answer(call.called(), result)
+            call.send("response.create")
+        call.rest()
+    assert call.rules == rules
 
 
 def test_asking_twice_is_no_harm():
