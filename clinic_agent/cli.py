@@ -33,6 +33,7 @@ from clinic_agent.clinic.safety import CallLock
 from clinic_agent.clinic.schedule import MemorySchedule, Schedule
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.config import Config, environment
+from clinic_agent.extras import install_command
 
 
 class NoCall(click.ClickException):
@@ -274,5 +275,4 @@ def _named(chosen: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _without_app(what: object) -> NoCall:
-    command = "pip install 'realtape[app]', in a checkout pip install -e '.[app]'"
-    return NoCall(f"{what}: this command needs the extra `app`: {command}")
+    return NoCall(f"{what}: this command needs the extra `app`: {install_command('app')}")

@@ -17,6 +17,7 @@ from mockserver.cli.caller_options import ScriptedCommand, caller_options, calle
 from mockserver.cli.sections import SectionedOption
 from realtape.clinic_page import call_page
 from replay.cli.usage import Unusable
+from replay.version import install_command
 
 if TYPE_CHECKING:
     from realtape.clinic_rehearsal import Telephoned
@@ -111,7 +112,7 @@ def phone(ctx: click.Context, /, out: Path, as_json: bool, **given: Any) -> None
     try:
         from realtape.clinic_rehearsal import rehearse
     except ImportError as missing:
-        raise Unusable(f"{missing}: this command needs the extra `app`: pip install 'realtape[app]'") from missing
+        raise Unusable(f"{missing}: this command needs the extra `app`: {install_command('app')}") from missing
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory() as data:

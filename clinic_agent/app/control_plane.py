@@ -9,12 +9,14 @@ import json
 import urllib.error
 import urllib.request
 
+from clinic_agent.extras import install_command
+
 _TIMEOUT_S = 5.0
-INSTALL = "pip install 'realtape[hearing]'"
+_INSTALL = install_command("hearing")
 HEARING = {
     "recognised": "Spoken words are recognised on this machine.",
-    "clips": f"Only known clips are understood when spoken; other words are scripted. {INSTALL} brings recognition.",
-    "scripted": f"Spoken words are not recognised; the scenario has them. {INSTALL} brings recognition.",
+    "clips": f"Only known clips are understood when spoken; other words are scripted. {_INSTALL} brings recognition.",
+    "scripted": f"Spoken words are not recognised; the scenario has them. {_INSTALL} brings recognition.",
 }
 """What a page says about spoken words, by `words` of the control plane's health."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from clinic_agent.call.connection import now_s
 from clinic_agent.call.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, samples
 from clinic_agent.call.playback import Playback
+from clinic_agent.extras import install_command
 
 BLOCK_MS = 20
 _BLOCK = SAMPLE_RATE_HZ * BLOCK_MS // 1000
@@ -67,8 +68,7 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError as error:
-        command = "pip install 'realtape[mic]', in a checkout pip install -e '.[mic]'"
-        raise NoMicrophone(f"a microphone needs sounddevice: {command}") from error
+        raise NoMicrophone(f"a microphone needs sounddevice: {install_command('mic')}") from error
     except OSError as error:
         raise NoMicrophone(
             f"sounddevice finds no audio system ({error}); on Debian and Ubuntu, install libportaudio2"

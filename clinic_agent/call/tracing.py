@@ -22,6 +22,7 @@ from clinic_agent.call.connection import CallTool, Watcher, unwatched
 from clinic_agent.call.cost import Cost, hosted_call
 from clinic_agent.call.turn import Event
 from clinic_agent.config import Config
+from clinic_agent.extras import install_command
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -51,7 +52,7 @@ def export_spans() -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as missing:
         raise ValueError(
-            f"{endpoint} is set, but spans need the extra `otel`: pip install 'realtape[otel]', or unset the variable"
+            f"{endpoint} is set, but spans need the extra `otel`: {install_command('otel')}, or unset the variable"
         ) from missing
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return  # the program has chosen its own
