@@ -298,12 +298,12 @@ class Session:
     # The user's speech.
 
     def _append(self, audio: bytes | Samples, now: float) -> Rest | None:
-        """Take audio; returns what is left to do of a long one, and while the user speaks."""
+        """Take audio; returns what is left to do of a long one, and while the user's speech is transcribed."""
         pieces = self._input.pieces(audio)
         borders = self._input.append(pieces[0])
         blocked = self._turn is None and self._running is not None and self._running.blocks_speech(now)
-        if not borders and self._turn is None and not blocked and len(pieces) == 1:
-            return None  # most appends: the user listens
+        if not (borders or blocked or len(pieces) > 1 or (self._turn is not None and self._hearing.transcribes)):
+            return None  # most appends
         return self._append_rest(pieces, borders, blocked, now)
 
     def _append_rest(self, pieces: Sequence[bytes | Samples], borders: list[Border], blocked: bool, now: float) -> Rest:
