@@ -272,7 +272,6 @@ SETTINGS = st.builds(TurnSettings, st.floats(0.0, 1.0), st.integers(0, 900), st.
 CHANGES = st.lists(st.none() | st.just("clear") | SETTINGS, max_size=60)
 
 
-@pytest.mark.pure
 @settings(max_examples=60)
 @given(rate=st.sampled_from((8000, 11025, 24000)), parts=PARTS, changes=CHANGES, append_ms=st.sampled_from((20, 100)))
 def test_an_append_brings_the_borders_of_its_frames_whatever_is_changed_between(
