@@ -134,6 +134,16 @@ def clean(text: str) -> str:
     return _ALL.clean(text, scrubber())
 
 
+def printable(line: str) -> str:
+    """One line for a terminal: with spaces for line ends, and for what moves a cursor or changes a colour."""
+    return line if line.isprintable() else "".join(each if each.isprintable() else " " for each in line)
+
+
+def printable_lines(text: str) -> str:
+    """Each line of a text as `printable` has it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def cleaner() -> Callable[[str], str]:
     """`clean` for the texts of one moment: the environment is read once for all of them."""
     return partial(_ALL.clean, scrubber=scrubber())

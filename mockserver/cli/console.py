@@ -36,7 +36,7 @@ from mockserver.server.notices import (
     TlsRefused,
     TurnAnswered,
 )
-from replay.outlets import CleanFormatter, clean, cleaner
+from replay.outlets import CleanFormatter, clean, cleaner, printable, printable_lines
 
 LogFormat = Literal["text", "json"]
 GATHER_S = 0.05
@@ -174,8 +174,8 @@ class Lines:
     def note(self, level: str, text: str, at: float) -> list[str]:
         """A line of the log, or of the server about itself, without secrets."""
         text = clean(text)
-        if self.form == "text" and not text.isprintable():
-            text = "\n".join(map(_printable, text.split("\n")))  # a traceback has lines
+        if self.form == "text":
+            text = printable_lines(text)  # a traceback has lines
         if self.form == "json":
             about = _ABOUT.match(text)
             session = about[1] if about and about[1] in self._calls else ""
@@ -292,8 +292,8 @@ def _cleaned(notice: Notice, form: LogFormat) -> Notice:
         value = cleaned = getattr(notice, name)
         if value and isinstance(value, str):
             cleaned = clean_now(value)
-            if form == "text" and not cleaned.isprintable():
-                cleaned = _printable(cleaned)
+            if form == "text":
+                cleaned = printable(cleaned)
         elif value and isinstance(value, tuple):
             cleaned = tuple(map(clean_now, value))  # as text each is cut, which leaves what is printable
         if cleaned != value:
@@ -301,14 +301,9 @@ def _cleaned(notice: Notice, form: LogFormat) -> Notice:
     return replace(notice, **changed) if changed else notice
 
 
-def _printable(text: str) -> str:
-    """The text with spaces for what moves a cursor or changes its colour."""
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
 def _cut(text: str, most: int) -> str:
     """One line of at most that many characters, with nothing that moves a cursor."""
-    line = " ".join(_printable(text).split())
+    line = " ".join(printable(text).split())
     return line if len(line) <= most else line[: most - 3] + "..."
 
 

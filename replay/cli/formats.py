@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import click
 from typing_extensions import assert_never
 
-from replay.outlets import clean
+from replay.outlets import clean, printable_lines
 from replay.report.annotations import Annotation, github, sarif
 from replay.version import tool_version
 
@@ -29,7 +29,7 @@ def show_as(format: Format, text: str, document: object, annotations: Sequence[A
     """Print the result, without secrets, in one of its forms."""
     match format:
         case "text":
-            click.echo(clean(text))
+            click.echo(printable_lines(clean(text)))
         case "json":
             click.echo(clean(json.dumps(document)))
         case "github":

@@ -15,7 +15,7 @@ from replay.cassette.may_differ import ignored
 from replay.cassette.scrub import cleaned
 from replay.cli.files import FILE, each_record, opened
 from replay.cli.usage import Unusable
-from replay.outlets import scrubber
+from replay.outlets import printable, scrubber
 from replay.report.listing import Totals, folded, listed
 from replay.report.stable import stable
 
@@ -43,13 +43,14 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
         if is_stable:
             header = cleaner.header(cassette.header)
             shown = ("origin", "dialect", "model", "audio", "source")
-            click.echo("  ".join(f"{name}: {value}" for name in shown if (value := getattr(header, name)) is not None))
+            values = (f"{name}: {value}" for name in shown if (value := getattr(header, name)) is not None)
+            click.echo(printable("  ".join(values)))
             click.echo("".join(f"ignore: {name}\n" for name in header.ignore), nl=False)
             try:
                 may_differ = ignored(header.ignore)
             except ValueError as problem:
                 raise Unusable(f"{file}: {problem}; remove it with `realtape ignore --remove`") from problem
-            click.echo("\n".join(stable(cleaned(each_record(cassette), cleaner), may_differ)))
+            click.echo("\n".join(map(printable, stable(cleaned(each_record(cassette), cleaner), may_differ))))
             return
         lines = totals.counting(each_record(listed(cassette, cleaner)))
         fields = {"version": cassette.version, **asdict(cleaner.header(cassette.header))}
@@ -61,8 +62,9 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
             click.echo(f"], {json.dumps(rest)[1:]}")
             return
         fields["ignore"] = ", ".join(cassette.header.ignore) or None
-        click.echo("  ".join(f"{name}: {value}" for name, value in fields.items() if value is not None))
-        _echo(folded(lines), separator="\n")
+        values = (f"{name}: {value}" for name, value in fields.items() if value is not None)
+        click.echo(printable("  ".join(values)))
+        _echo(map(printable, folded(lines)), separator="\n")
         click.echo()
         click.echo(
             f"{totals.records} records, {seconds:.1f} s, {totals.connections} connections, "

@@ -38,7 +38,7 @@ from replay.findings.rules.table import (
 )
 from replay.findings.rules.tools import GRACE_S
 from replay.findings.rules.turns import STILL_S
-from replay.outlets import clean, logger
+from replay.outlets import clean, logger, printable
 
 PER_SESSION, PER_WATCHER = 100, 2_000
 """Findings kept per session, and in all. Further ones are counted."""
@@ -239,7 +239,7 @@ class Watch:
             level,
             at,
             frame,
-            clean(found.message[: 2 * LONGEST_MESSAGE])[:LONGEST_MESSAGE],
+            printable(clean(found.message[: 2 * LONGEST_MESSAGE]))[:LONGEST_MESSAGE],
             rule.fix,
             self.session,
         )

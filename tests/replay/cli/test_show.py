@@ -122,3 +122,21 @@ def test_a_broken_zip_archive_is_refused(tmp_path: Path):
     result = run("import", archive, "--out", tmp_path / "a.tape")
     assert result.exit_code == 2
     assert "a zip archive that cannot be read" in result.output
+
+
+@pytest.mark.parametrize("command", [("show",), ("show", "--stable"), ("lint",)], ids=" ".join)
+def test_nothing_of_a_tape_moves_the_cursor_of_a_terminal(command: tuple[str, ...], tmp_path: Path):
+    hostile, lines, tape = "a\x1b[31mb\x07", tmp_path / "call.jsonl", tmp_path / "call.tape"
+    events = [
+        ("server", {"type": "session.created", "session": {"id": hostile, "model": hostile}}),
+        ("client", typed(hostile)),
+        ("client", {"type": "session.update", "session": {"tools": [{"function": {"name": hostile}}]}}),
+        ("client", {"type": hostile}),
+        ("server", {"type": "error", "error": {"message": hostile}}),
+    ]
+    written = (json.dumps({"t": t, "dir": way, "ev": event}) for t, (way, event) in enumerate(events))
+    lines.write_text("\n".join(written))
+    assert run("import", lines, "--out", tape).exit_code == 0
+    shown = run(*command, tape).output
+    assert "a [31mb" in shown
+    assert all(line.isprintable() for line in shown.split("\n"))
