@@ -331,6 +331,8 @@ class Console:
         self._stream = stream or sys.stderr
         self._queue: queue.SimpleQueue[str | tuple[Notice, float] | None] = queue.SimpleQueue()
         self._dropped = 0
+        self._last = 0.0
+        """The Unix second of the latest notice."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write, name="console", daemon=True)
         self._thread.start()
@@ -342,6 +344,7 @@ class Console:
 
     def tell(self, notice: Notice, at: float) -> None:
         """Write the lines of a notice at Unix second `at`. The thread makes them: looking for secrets takes time."""
+        self._last = at
         if not (isinstance(notice, TurnAnswered) and notice.status == "completed" and self._crowded()):
             self._put((notice, at))
 
@@ -366,8 +369,9 @@ class Console:
     def close(self, wait_s: float = 2.0) -> None:
         """Write what is left, for at most that long."""
         if self._dropped:
-            text = f"{self._dropped} lines were dropped: nobody read them"
-            for line in self.lines.note("warning", text, 0.0):
+            count = "1 line was" if self._dropped == 1 else f"{self._dropped} lines were"
+            text = f"{count} dropped: nobody read them"
+            for line in self.lines.note("warning", text, self._last):
                 self._queue.put(line)
         self._queue.put(None)
         self._closing.set()

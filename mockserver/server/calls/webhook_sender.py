@@ -6,7 +6,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientError,
+    ClientSession,
+    ClientSSLError,
+    ClientTimeout,
+    TCPConnector,
+)
 from typing_extensions import assert_never
 
 from mockserver.calls.webhook import Webhook, key_of, secret_of
@@ -122,6 +130,10 @@ class WebhookSender:
                 return replace(at, status=response.status)
         except asyncio.TimeoutError:
             return replace(at, problem=f"no answer within {ATTEMPT_S:g} s; the receiver has to answer before it works")
+        except ClientConnectorCertificateError as problem:
+            refused = f"the certificate of {problem.host}:{problem.port} is refused: {problem.certificate_error}"
+            said = f"{refused}; set SSL_CERT_FILE to a file with its authority"
+            return replace(at, problem=said)
         except ClientSSLError as problem:
             said = f"no TLS with {problem.host}:{problem.port}; use http:// if the receiver has none"
             return replace(at, problem=said)

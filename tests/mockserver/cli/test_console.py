@@ -289,6 +289,16 @@ def test_a_reader_that_stops_reading_stops_nothing_and_lines_are_counted(monkeyp
     assert out.getvalue() == "a\nb\n"
 
 
+def test_what_was_dropped_is_told_at_the_time_of_the_latest_notice(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mockserver.cli.console.WAITING", 0)
+    out = io.StringIO()
+    console = Console(Lines(form="json"), out)
+    console.tell(OPENED, 1_790_000_000.5)
+    console.close(10)
+    (told,) = map(json.loads, out.getvalue().splitlines())
+    assert (told["at"], told["message"]) == (1_790_000_000.5, "1 line was dropped: nobody read them")
+
+
 def told_after(turns: list[tuple[float, Notice]], form: LogFormat = "text") -> list[str]:
     """The lines about turns at these seconds."""
     second, out = 0.0, io.StringIO()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import ssl
 import wave
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,17 +13,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientConnectorCertificateError, ClientSession
+from aiohttp.client_reqrep import ConnectionKey
 
 from mockserver.audio.wav import wav_bytes
 from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press, Speak
-from mockserver.calls.webhook import check_reach, secret_of
+from mockserver.calls.webhook import Webhook, check_reach, secret_of
+from mockserver.faults.fault_set import FaultSet
 from mockserver.faults.files import parse as parse_faults
 from mockserver.responders.scenario import Scenario
+from mockserver.server.accounts import Accounts
 from mockserver.server.calls import phone
 from mockserver.server.calls.phone import Ring
 from mockserver.server.calls.registry import TooManyCalls
-from mockserver.server.calls.webhook_sender import Attempt
+from mockserver.server.calls.webhook_sender import Attempt, WebhookSender
+from mockserver.server.clock import Clock
+from mockserver.server.state.memory import MemoryState
 from mockserver.server.virtual_time import virtual_time
 from mockserver.testing.mock_server import MockServer
 from replay.outlets import logger
@@ -520,3 +526,19 @@ def test_a_plain_with_has_calls_too(tmp_path: Path):
 def test_a_call_has_one_form():
     with MockServer(dialect="openai") as mock, pytest.raises(ValueError, match="give one of them"):
         mock.ring("Hello.", script=["Hello."])
+
+
+async def test_a_certificate_that_is_refused_is_not_taken_for_a_receiver_without_tls(monkeypatch: pytest.MonkeyPatch):
+    key = ConnectionKey("agent.example", 443, True, True, None, None, None)
+    refusal = ClientConnectorCertificateError(key, ssl.SSLCertVerificationError("self-signed certificate"))
+
+    def post(*arguments: object, **named: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(ClientSession, "post", post)
+    sender = WebhookSender(Clock(), FaultSet(), MemoryState(Accounts(seed="0")))
+    async with ClientSession() as http:
+        tried = await sender._post(
+            http, Webhook("wh_1", b"{}", secret_of(bytes(32))), "https://agent.example/hook", None
+        )
+    assert "agent.example:443 is refused" in tried.failure and "self-signed" in tried.failure
