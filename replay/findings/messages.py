@@ -23,6 +23,8 @@ _FRONT = 128
 """Characters at either end of a message in which its type is looked for."""
 _BEFORE_SOUND = 1_000
 """Bytes of a message of the server in which all is that comes before its audio."""
+_APPEND = f'"{APPEND}"'
+"""With its quotes: a text may mention the event, and without backslashes no text has quotes inside."""
 _TYPE = b'{"type":"'
 _DELTA = _TYPE + DELTA.encode() + b'"'
 
@@ -173,7 +175,7 @@ def _sound_at(data: str) -> int:
     """The position of the base64 in a client's append, found without parsing; 0 for any other message."""
     if data.startswith(_HEADS):
         return _COMPACT if data[8] == '"' else _SPACED
-    if data.find(APPEND, 0, _FRONT) < 0 and data.find(APPEND, max(0, len(data) - _FRONT)) < 0:
+    if data.find(_APPEND, 0, _FRONT) < 0 and data.find(_APPEND, max(0, len(data) - _FRONT)) < 0:
         return 0
     key = data.find('"audio"', 0, 2 * _FRONT)
     if key < 0:

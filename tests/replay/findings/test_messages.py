@@ -89,3 +89,10 @@ def test_an_event_is_found_wherever_its_type_stands():
     event = {"session": {}, "type": "session.updated"}
     Messages(follower).received([Outgoing(0.0, Text(orjson.dumps(event)))])
     assert follower.told == [(1, "received", "session.updated", event)]
+
+
+def test_a_configuration_that_mentions_audio_and_the_event_is_no_audio():
+    noted = Noted()
+    update = {"type": "session.update", "session": {"audio": {}, "instructions": "Send no input_audio_buffer.append."}}
+    Messages(noted).sent(0.0, orjson.dumps(update).decode())
+    assert noted.told == [(1, "sent", "session.update")]
