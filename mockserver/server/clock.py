@@ -1,6 +1,10 @@
 """The server's time. It runs at a rate and can be moved ahead: rate 1 is the wall clock, rate 0 a manual clock.
 
 No other module of the server reads the computer's clock. Nothing here sleeps: a wake-up is a callback.
+
+An event loop reads all sockets that have something, and calls timers after that. With a thousand microphones, sound
+that is due would wait for hundreds of messages. So a clock in real time keeps its wake-ups in order itself, with one
+timer of the loop for the first of them, and `catch_up` calls those that are due between two reads.
 """
 
 from __future__ import annotations
@@ -8,6 +12,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
+from math import inf
 from typing import Protocol
 
 from mockserver.server.histogram import Histogram
@@ -15,6 +22,8 @@ from mockserver.server.virtual_time import EPOCH, AutoJumpLoop
 
 _SETTLE_TURNS = 16
 """Iterations of the loop after each instant of an advance: enough for a client in this process to answer twice."""
+_SPARE = 64
+"""Cancelled alarms that may always lie in the queue; beyond them, as many as there are others."""
 _LONGEST_TURN_S = 60.0
 """A loop that is farther behind the monotonic clock counts from another instant."""
 MAX_ADVANCE_S = 30 * 24 * 3600.0
@@ -55,6 +64,14 @@ class Clock:
         self.lateness = Histogram(LATENESS_S)
         """How many seconds after their instants the loop called wake-ups."""
         self._armed: dict[_Alarm, None] = {}
+        self._real = rate > 0 and not isinstance(self._loop, AutoJumpLoop)
+        self._queue: list[tuple[float, int, _Alarm]] = []
+        """In real time: alarms by the loop's second, those that were cancelled among them."""
+        self._numbers = count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
+        self._reached = self._start
+        """The latest of the loop's seconds that is known: a loop may keep that at which its present turn began."""
         self._advancing = asyncio.Lock()
         self._held = 0
         self._released = asyncio.Event()
@@ -70,7 +87,9 @@ class Clock:
 
     def now(self) -> float:
         """Seconds since the clock was made, never backwards."""
-        return self._advanced_s + (self._loop.time() - self._start) * self.rate
+        if (now := self._loop.time()) > self._reached:
+            self._reached = now
+        return self._advanced_s + (self._reached - self._start) * self.rate
 
     def unix(self) -> float:
         """The same instant in seconds since 1970."""
@@ -82,6 +101,13 @@ class Clock:
         self._armed[alarm] = None
         self._arm(alarm)
         return alarm
+
+    def catch_up(self) -> None:
+        """Call what is due, if the clock runs in real time: to be called before each read of a socket."""
+        if self._real and (now := RealTime.monotonic()) > self._reached:
+            self._reached = now
+            if self._timer_at <= now:
+                self._ring()
 
     async def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> None:
         """Move the clock ahead. It stops at each wake-up on the way, in order, and lets the sockets be served there.
@@ -120,8 +146,40 @@ class Clock:
         self._armed.pop(alarm, None)
 
     def _arm(self, alarm: _Alarm) -> None:
-        if self.rate:
-            alarm.arm(self._loop, self._start + (alarm.when - self._advanced_s) / self.rate)
+        if not self.rate:
+            return
+        at = self._start + (alarm.when - self._advanced_s) / self.rate
+        if not self._real:
+            alarm.arm(self._loop, at)
+            return
+        heappush(self._queue, (at, next(self._numbers), alarm))
+        if len(self._queue) > 2 * len(self._armed) + _SPARE:
+            self._queue = [each for each in self._queue if each[2].pending]
+            heapify(self._queue)
+        if at < self._timer_at:
+            self._set_timer(at)
+
+    def _set_timer(self, at: float) -> None:
+        """Let the loop ring at its second `at`; never, at infinity."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = None if at == inf else self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        """Call what is due, in order, and set the timer for what comes then."""
+        # The loop may ring half a millisecond early, for it rounds.
+        self._reached = max(self._reached, self._loop.time(), self._timer_at)
+        self._timer_at = -inf  # what is armed meanwhile sets no timer
+        while self._queue and (self._queue[0][0] <= self._reached or not self._queue[0][2].pending):
+            at, _, alarm = heappop(self._queue)
+            if alarm.pending:
+                self.lateness.observe(self._reached - at)
+                try:
+                    alarm.fire()
+                except Exception as error:  # of others there may be many
+                    self._loop.call_exception_handler({"message": "error in a wake-up", "exception": error})
+        self._set_timer(self._queue[0][0] if self._queue else inf)
 
     def _first_due(self, goal: float) -> float | None:
         return min((alarm.when for alarm in self._armed if alarm.when <= goal), default=None)
@@ -129,6 +187,7 @@ class Clock:
     def _move_to(self, instant: float) -> None:
         flowed_s = self.now() - self._advanced_s
         self._advanced_s = max(self._advanced_s, instant - flowed_s)
+        self._queue.clear()
         for alarm in self._armed:
             self._arm(alarm)
 
@@ -157,6 +216,11 @@ class _Alarm:
         self._clock = clock
         self._callback: Callable[[], None] | None = callback
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it has neither rung nor been cancelled."""
+        return self._callback is not None
 
     def arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         self._stop_timer()

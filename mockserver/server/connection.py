@@ -112,7 +112,7 @@ class Connection(Pump[Peer]):
         self._counted_since = (self._loop.time(), 0)
         self._flooded = False
         self._close_timer: asyncio.TimerHandle | None = None
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+        transport.set_write_buffer_limits(high=0)  # uvloop writes at once only what is above the limit
 
     async def pump(self) -> None:
         """Serve the connection until it is over. An exception of the peer is kept in `error`."""
@@ -168,6 +168,7 @@ class Connection(Pump[Peer]):
         """Read what came, unless earlier bytes wait for their turn."""
         if self._read_over.done():
             return False, b""
+        self._clock.catch_up()
         self._frames.feed(data)
         if not self._turn_asked:
             self._read()

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from mockserver.server import virtual_time as autojump
-from mockserver.server.clock import Clock, rate_named, wall_clock
+from mockserver.server.clock import Clock, RealTime, rate_named, wall_clock
 
 
 def test_a_manual_clock_stops_at_every_wake_up_on_the_way():
@@ -60,6 +61,84 @@ def test_a_clock_at_rate_ten_rings_after_a_tenth_of_the_time():
     at, real = autojump.run(main())
     assert at == pytest.approx(30)
     assert real == pytest.approx(3)
+
+
+def in_real_time(story: Callable[[Clock, Callable[[float], None]], list[object]], monkeypatch: pytest.MonkeyPatch):
+    """What a story gives that moves the computer's clock while the loop reads sockets."""
+
+    async def main() -> list[object]:
+        clock, began = Clock(), RealTime.monotonic()
+
+        def later(seconds: float) -> None:
+            monkeypatch.setattr(RealTime, "monotonic", staticmethod(lambda: began + seconds))
+            clock.catch_up()
+
+        return story(clock, later)
+
+    return asyncio.run(main())
+
+
+def test_what_is_due_while_sockets_are_read_is_called_between_two_reads(monkeypatch: pytest.MonkeyPatch):
+    def story(clock: Clock, later: Callable[[float], None]) -> list[object]:
+        rung: list[object] = []
+
+        def first() -> None:
+            rung.append("first")
+            clock.call_at(15, lambda: rung.append("armed meanwhile"))
+
+        clock.call_at(20, lambda: rung.append("second"))
+        clock.call_at(10, first)
+        clock.call_at(12, lambda: rung.append("cancelled")).cancel()
+        clock.call_at(1e6, lambda: rung.append("too late"))
+        later(5)
+        rung.append(5)
+        later(25)
+        rung.append(clock.now() >= 20)
+        later(26)
+        return rung
+
+    assert in_real_time(story, monkeypatch) == [5, "first", "armed meanwhile", "second", True]
+
+
+def test_an_error_in_a_wake_up_reaches_the_loop_and_not_the_reader(monkeypatch: pytest.MonkeyPatch):
+    def story(clock: Clock, later: Callable[[float], None]) -> list[object]:
+        rung: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: rung.append(context["exception"]))
+        problem = RuntimeError("a bug")
+
+        def fail() -> None:
+            raise problem
+
+        clock.call_at(1, fail)
+        clock.call_at(2, lambda: rung.append("the next"))
+        later(3)
+        assert rung[0] is problem
+        return rung[1:]
+
+    assert in_real_time(story, monkeypatch) == ["the next"]
+
+
+def test_cancelled_wake_ups_do_not_pile_up():
+    async def main() -> int:
+        clock = Clock()
+        for _ in range(10_000):
+            clock.call_at(1e6, print).cancel()
+        return len(clock._queue)
+
+    assert asyncio.run(main()) < 200
+
+
+def test_in_virtual_time_a_read_calls_nothing_before_the_loop_does():
+    async def main() -> list[str]:
+        clock = Clock()
+        rung: list[str] = []
+        clock.call_at(0, lambda: rung.append("rung"))
+        clock.catch_up()
+        before = rung.copy()
+        await asyncio.sleep(1)
+        return before + rung
+
+    assert autojump.run(main()) == ["rung"]
 
 
 def test_a_flowing_clock_can_be_pushed_past_its_wake_ups_too():
