@@ -168,7 +168,6 @@ class Connection(Pump[Peer]):
         """Read what came, unless earlier bytes wait for their turn."""
         if self._read_over.done():
             return False, b""
-        self._clock.catch_up()
         self._frames.feed(data)
         if not self._turn_asked:
             self._read()
@@ -192,6 +191,7 @@ class Connection(Pump[Peer]):
         self._turn_asked = False
         if self._read_over.done():
             return
+        self._clock.catch_up()
         if self._mute:
             if self._ended:
                 self._read_over.set_result(None)
