@@ -7,7 +7,6 @@ client may send: client_events.py and parse.py. The session object: session_obje
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -161,7 +160,7 @@ class OpenAI:
         transcribes = query.get("intent") == "transcription" or secret.get("type") == "transcription"
         self._model = Model(opening.model or secret.get("model") or DEFAULT_MODEL)
         self.name: str = date.name
-        self._date = date
+        self._date, self._opening = date, opening
         self.prices = prices
         listed = prices.resolved(self._model.name)
         # Guess: a model without a price costs what the default model costs.
@@ -219,9 +218,8 @@ class OpenAI:
                 assert_never(fact)
 
     def blank(self) -> tuple[OpenAI, Blanks]:
-        blank, blanks = copy(self), Blanks()
+        blank, blanks = OpenAI(self._date, self._opening, self.prices), Blanks()
         blank.ids = blank._obfuscation = blanks
-        blank._first_item_id = None
         return blank, blanks
 
     def fits(self, previous: str | None) -> bool:

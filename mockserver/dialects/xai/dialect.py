@@ -7,7 +7,6 @@ client_events.py and parse.py. Usage and prices: usage.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
 from dataclasses import replace
 from itertools import islice
 
@@ -111,7 +110,7 @@ class Xai:
         self.prices = prices
         self.model = date.model(opening.model)
         self.ids: XaiIds | Blanks = XaiIds(opening.seed, opening.call_id)
-        self._date = date
+        self._date, self._opening = date, opening
         self._epoch_ms = round(opening.epoch * 1000)
         self._requested: Json = {}
         self._rids: list[str] = []
@@ -126,8 +125,8 @@ class Xai:
         """xAI bills seconds and items, which the session counts itself."""
 
     def blank(self) -> tuple[Xai, Blanks]:
-        blank, blanks = copy(self), Blanks()
-        blank.ids, blank._rids, blank._epoch_ms = blanks, [], MS
+        blank, blanks = Xai(self._date, self._opening, self.prices), Blanks()
+        blank.ids, blank._epoch_ms = blanks, MS
         return blank, blanks
 
     def fits(self, previous: str | None) -> bool:
