@@ -64,7 +64,11 @@ class Clock:
         self.lateness = Histogram(LATENESS_S)
         """How many seconds after their instants the loop called wake-ups."""
         self._armed: dict[_Alarm, None] = {}
-        self._real = rate > 0 and not isinstance(self._loop, AutoJumpLoop)
+        behind_s = RealTime.monotonic() - self._start  # a loop may keep the time at which its present turn began
+        alike = 0 <= behind_s < _LONGEST_TURN_S
+        virtual = rate == 0 or isinstance(self._loop, AutoJumpLoop)
+        self._real = alike and not virtual
+        """Whether the loop's time is the monotonic clock's. Loops of tests may have a time of their own."""
         self._queue: list[tuple[float, int, _Alarm]] = []
         """In real time: alarms by the loop's second, those that were cancelled among them."""
         self._numbers = count()
@@ -76,9 +80,7 @@ class Clock:
         self._held = 0
         self._released = asyncio.Event()
         self._released.set()
-        virtual = rate == 0 or isinstance(self._loop, AutoJumpLoop)
-        behind_s = RealTime.monotonic() - self._start  # a loop may keep the time at which its present turn began
-        self._epoch = EPOCH if virtual else time.time() - (behind_s if 0 <= behind_s < _LONGEST_TURN_S else 0.0)
+        self._epoch = EPOCH if virtual else time.time() - (behind_s if alike else 0.0)
 
     @property
     def manual(self) -> bool:

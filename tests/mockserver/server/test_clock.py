@@ -141,6 +141,34 @@ def test_in_virtual_time_a_read_calls_nothing_before_the_loop_does():
     assert autojump.run(main()) == ["rung"]
 
 
+class OwnTime(asyncio.SelectorEventLoop):
+    """A loop whose seconds are not the computer's, as tools make for tests."""
+
+    seconds = -1e6
+
+    def time(self) -> float:
+        return self.seconds
+
+
+def test_on_a_loop_with_a_time_of_its_own_a_read_calls_nothing_that_is_not_due_there():
+    async def main() -> tuple[list[str], list[str]]:
+        clock = Clock()
+        rung: list[str] = []
+        clock.call_at(5, lambda: rung.append("rung"))
+        clock.catch_up()
+        early = rung.copy()
+        loop.seconds += 6
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return early, rung
+
+    loop = OwnTime()
+    try:
+        assert loop.run_until_complete(main()) == ([], ["rung"])
+    finally:
+        loop.close()
+
+
 def test_a_flowing_clock_can_be_pushed_past_its_wake_ups_too():
     async def main() -> list[float]:
         clock = Clock()
